@@ -1,0 +1,241 @@
+"""Write the shared picture sets as COCO files, split by the identity of the field.
+
+    python benchmarks/sources.py --out build/data
+
+makes ``train.json``, ``val.json``, ``test.json`` (white blood cells of all detection sets),
+``lld.json`` (never trained on) and ``crops-*.json`` (one WBCAtt cell per picture, no box),
+with the pictures in ``images/<source>/``.
+
+What is decided here, and nowhere else:
+
+* BCCD fields and their copies in TXL-PBC share one group, so that they fall on one side.
+  ``BloodImage_00037`` and ``00038`` overlap and share one, too.
+* ``pbc`` fields follow WBCAtt's own split, so that attributes are tested on unseen cells.
+* Training leaves out pictures with no box that are known to show a white cell
+  (BCCD fields whose nucleus mask is not empty, Raabin crops, which are centred on one).
+  Validation and test keep every picture as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import os
+import xml.etree.ElementTree as ET
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from bloodfilm import LLD
+
+TYPES = {"neutrophil": 4, "lymphocyte": 8, "monocyte": 11, "eosinophil": 13, "basophil": 14}
+UNKNOWN_TYPE = 15
+CLASSES = (*LLD.classes, "white blood cell")
+CATEGORIES = [{"id": i, "name": name} for i, name in enumerate(CLASSES, start=1)]
+SHARES = defaultdict(lambda: (0.7, 0.8), {"chula-negatives": (0.4, 0.5)})  # train, train + val
+
+# WBCAtt's words in LLD's: nucleolus has no counterpart, and LLD's "medium" size is never said.
+BRIDGE = {
+    "cell_size": ("cell_size", {"small": "small", "big": "large"}),
+    "chromatin_density": ("nuclear_chromatin", {"loosely": "open", "densely": "coarse"}),
+    "nucleus_shape": ("nuclear_shape", defaultdict(lambda: "irregular", {"unsegmented-round": "regular"})),
+    "nuclear_cytoplasmic_ratio": ("cytoplasm", {"high": "scanty", "low": "abundant"}),
+    "cytoplasm_colour": (
+        "cytoplasmic_basophilia",
+        {"light blue": "slight", "blue": "moderate", "purple blue": "moderate"},
+    ),
+    "cytoplasm_vacuole": ("cytoplasmic_vacuoles", {"no": "absent", "yes": "prominent"}),
+}
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get("BLOODFILM_DATA", Path(__file__).parents[2] / "shared" / "data")).resolve()
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def attributes(row: dict[str, str]) -> dict[str, str]:
+    return {ours: words[row[theirs]] for theirs, (ours, words) in BRIDGE.items()}
+
+
+def split_of(source: str, group: str) -> str:
+    train, val = SHARES[source]
+    share = int(hashlib.sha256(f"{group}".encode()).hexdigest()[:8], 16) / 16**8
+    return "train" if share < train else "val" if share < val else "test"
+
+
+def bccd_group(name: str) -> str:
+    return name.replace("00038", "00037")
+
+
+def cell(box: tuple[float, ...], category: int = UNKNOWN_TYPE, **extra: object) -> dict[str, object]:
+    x0, y0, x1, y1 = box
+    return {"bbox": [x0, y0, x1 - x0, y1 - y0], "category_id": category, **extra}
+
+
+Item = tuple[str, str, str, bytes, list[dict[str, object]]]  # source, name, split, picture, cells
+
+
+def bccd(base: Path) -> Iterator[Item]:
+    cleaned = zipfile.ZipFile(base / "cbc-annotations.zip")
+    for row in rows(base / "index.csv"):
+        name, stem = row["image"], Path(row["image"]).stem
+        member = f"cbc-annotations/{stem}.xml"
+        text = (
+            cleaned.read(member)
+            if member in cleaned.namelist()
+            else (base / "annotations" / f"{stem}.xml").read_bytes()
+        )
+        boxes = []
+        for found in ET.fromstring(text).iter("object"):
+            if found.findtext("name", "").lower() == "wbc":
+                corners = [float(found.findtext(f"bndbox/{k}", "nan")) for k in ("xmin", "ymin", "xmax", "ymax")]
+                if corners[2] > corners[0] and corners[3] > corners[1]:
+                    boxes.append(tuple(corners))
+        category = TYPES.get(row["wbc_types"].lower(), UNKNOWN_TYPE) if len(boxes) == 1 else UNKNOWN_TYPE
+        split = split_of("bccd", bccd_group(stem))
+        if split == "train" and not boxes and row["nucleus_mask"] == "1":
+            continue
+        yield "bccd", name, split, (base / "images" / name).read_bytes(), [cell(b, category) for b in boxes]
+
+
+def yolo_boxes(text: str, size: tuple[int, int]) -> list[tuple[float, ...]]:
+    boxes = []
+    for line in text.splitlines():
+        label, x, y, w, h = map(float, line.split()[:5])
+        if label == 0:
+            x, w, y, h = x * size[0], w * size[0], y * size[1], h * size[1]
+            boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+    return boxes
+
+
+def txl(base: Path) -> Iterator[Item]:
+    archive = zipfile.ZipFile(base / "txl-pbc.zip")
+    joined = {row["image"]: row for row in rows(base / "wbcatt-join.csv")}
+    for row in rows(base / "index.csv"):
+        name, source = row["image"], f"txl-{row['source']}"
+        picture = archive.read(f"images/{name}")
+        size = Image.open(io.BytesIO(picture)).size
+        boxes = yolo_boxes(archive.read(f"labels/{Path(name).stem}.txt").decode(), size)
+        cells = [cell(box) for box in boxes]
+        if source == "txl-pbc":
+            label = joined[name]
+            split = label["wbcatt_split"]
+            if boxes:
+                centre = min(
+                    range(len(boxes)),
+                    key=lambda i: abs(boxes[i][0] + boxes[i][2] - size[0]) + abs(boxes[i][1] + boxes[i][3] - size[1]),
+                )
+                cells[centre] = cell(boxes[centre], TYPES[label["label"].lower()], attributes=attributes(label))
+        elif source == "txl-raabin":
+            split = split_of(source, name)
+            if split == "train" and not boxes:
+                continue
+        else:
+            split = split_of("bccd", bccd_group(Path(row["original"]).stem))
+        yield source, name, split, picture, cells
+
+
+def warty_pig(base: Path) -> Iterator[Item]:
+    archive = zipfile.ZipFile(base / "warty-pig.zip")
+    for row in rows(base / "index.csv"):
+        name = row["image"]
+        picture = archive.read(f"images/{name}")
+        label = archive.read(f"labels/{name.removesuffix('.jpg')}.txt").decode()
+        boxes = yolo_boxes(label, Image.open(io.BytesIO(picture)).size)
+        yield "warty-pig", name, split_of("warty-pig", name.split("_JPG")[0]), picture, [cell(b) for b in boxes]
+
+
+def draaslan(base: Path) -> Iterator[Item]:
+    boxes = defaultdict(list)
+    for row in rows(base / "annotations.csv"):
+        boxes[row["image"]] += (
+            [tuple(256 * float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))] if row["label"] == "wbc" else []
+        )
+    for name, found in boxes.items():
+        picture = (base / "images" / name).read_bytes()
+        yield "draaslan", name, split_of("draaslan", name), picture, [cell(b) for b in found]
+
+
+def chula(base: Path) -> Iterator[Item]:
+    for path in sorted((base / "images").iterdir()):
+        yield "chula-negatives", path.name, split_of("chula-negatives", path.name), path.read_bytes(), []
+
+
+def lld(base: Path) -> Iterator[Item]:
+    for image in json.loads((base / "annotations.json").read_text())["images"]:
+        cells = [
+            cell(tuple(b["bbox_xyxy"]), b["class_id"] + 1, attributes=b["attributes"] or {}) for b in image["boxes"]
+        ]
+        cells += [cell(tuple(b), iscrowd=1) for b in image["unlabelled_wbc_xyxy"]]
+        path = base / image["file"]
+        yield "lld-samples", path.name, "lld", path.read_bytes(), cells
+
+
+def crops(base: Path) -> Iterator[Item]:
+    archive = zipfile.ZipFile(base / "images.zip")
+    for row in rows(base / "wbcatt.csv"):
+        if row["in_bundle"] == "crop":
+            label = cell((0, 0, 0, 0), TYPES[row["label"].lower()], attributes=attributes(row))
+            yield "wbcatt", row["img_name"], f"crops-{row['wbcatt_split']}", archive.read(row["img_name"]), [label]
+
+
+READERS = {
+    "bccd": bccd,
+    "txl-pbc": txl,
+    "warty-pig": warty_pig,
+    "draaslan": draaslan,
+    "chula-negatives": chula,
+    "lld-samples": lld,
+    "pbc-wbcatt": crops,
+}
+
+
+def write(out: Path) -> dict[str, Path]:
+    """Write every split below `out`; return split -> COCO file."""
+    splits: dict[str, dict[str, list]] = defaultdict(
+        lambda: {"images": [], "annotations": [], "categories": CATEGORIES}
+    )
+    for folder, read in READERS.items():
+        for source, name, split, picture, cells in read(data_folder() / folder):
+            path = out / "images" / source / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture)
+            width, height = Image.open(path).size
+            coco = splits[split]
+            image_id = len(coco["images"]) + 1
+            coco["images"].append(
+                {
+                    "id": image_id,
+                    "file_name": f"images/{source}/{name}",
+                    "width": width,
+                    "height": height,
+                    "source": source,
+                }
+            )
+            for found in cells:
+                number = len(coco["annotations"]) + 1
+                area = found["bbox"][2] * found["bbox"][3]
+                coco["annotations"].append({"id": number, "image_id": image_id, "area": area, "iscrowd": 0, **found})
+    written = {}
+    for split, coco in splits.items():
+        written[split] = out / f"{split}.json"
+        written[split].write_text(json.dumps(coco))
+    return written
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/data"))
+    for split, path in write(parser.parse_args().out).items():
+        content = json.loads(path.read_text())
+        print(f"{split}: {len(content['images'])} pictures, {len(content['annotations'])} cells -> {path}")

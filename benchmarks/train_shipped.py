@@ -1,0 +1,98 @@
+"""Make the weights that ship: `src/bloodfilm/weights/attridet-n.safetensors`.
+
+    python benchmarks/train_shipped.py detector   # boxes and types, from scratch
+    python benchmarks/train_shipped.py crops      # box the WBCAtt crops with it
+    python benchmarks/train_shipped.py full       # boxes, types and attributes, fields and crops together
+    python benchmarks/train_shipped.py ship       # write the shipped file with its card
+
+Runs unchanged on CPU and CUDA; a stage that was stopped goes on where it was.
+The curves are in ``build/weights/*/log.csv``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import sources
+from bloodfilm.detection.detector import Detector
+from bloodfilm.io.coco import read_coco
+from bloodfilm.io.images import read_image
+from bloodfilm.nets.checkpoint import WEIGHTS, load, save
+from bloodfilm.training.supervised import Settings, train
+
+IMAGE_SIZE = 416
+STAGES = {
+    "detector": Settings(epochs=15, image_size=IMAGE_SIZE, batch=8, learning_rate=1.5e-3),
+    "full": Settings(epochs=6, image_size=IMAGE_SIZE, batch=8, learning_rate=1e-3, class_gain=0.3),
+}
+
+
+def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> None:
+    settings = replace(STAGES[stage], device=device)
+    if epochs:
+        settings = replace(settings, epochs=epochs)
+    fields = read_coco(data / "train.json")
+    if stage == "full":
+        settings = replace(settings, init=str(out / "detector" / "last.safetensors"))
+        fields = fields + read_coco(data / "crops-train-boxed.json")
+    print(f"{stage}: {len(fields)} pictures, {settings.epochs} epochs", flush=True)
+    train(
+        fields,
+        read_coco(data / "val.json"),
+        out / stage,
+        settings,
+        resume=True,
+        report=lambda row: print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True),
+    )
+
+
+def box_crops(data: Path, out: Path, device: str) -> None:
+    """Give each WBCAtt crop the box found nearest its centre; crops without a sure one are left out."""
+    detector = Detector(out / "detector" / "last.safetensors", device)
+    for split in ("train", "val"):
+        content = json.loads((data / f"crops-{split}.json").read_text())
+        for annotation, image in zip(content["annotations"], content["images"], strict=True):
+            found = detector.detect(read_image(data / image["file_name"]), min_score=0.4)
+            middle = np.array([image["width"], image["height"]]) / 2
+            inside = ((found.boxes[:, :2] < middle) & (found.boxes[:, 2:] > middle)).all(1)
+            x0, y0, x1, y1 = found.boxes[inside][0].tolist() if inside.any() else [0] * 4
+            annotation["bbox"] = [x0, y0, x1 - x0, y1 - y0]
+        kept = [a for a in content["annotations"] if a["bbox"][2] > 0]
+        shown = {a["image_id"] for a in kept}
+        images = [image for image in content["images"] if image["id"] in shown]
+        (data / f"crops-{split}-boxed.json").write_text(json.dumps(content | {"images": images, "annotations": kept}))
+        print(f"{split}: {len(kept)} of {len(content['images'])} crops boxed")
+
+
+def ship(out: Path) -> None:
+    network, card = load(out / "full" / "last.safetensors")
+    text = json.loads((Path(__file__).parent / "card.json").read_text())
+    card = card.model_copy(update=text | {"name": "attridet-n"})
+    save(WEIGHTS / "attridet-n.safetensors", network, card, half=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=[*STAGES, "crops", "ship"])
+    parser.add_argument("--data", type=Path, default=Path("build/data"))
+    parser.add_argument("--out", type=Path, default=Path("build/weights"))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--epochs", type=int)
+    args = parser.parse_args()
+    if not (args.data / "train.json").exists():
+        sources.write(args.data)
+    if args.stage == "crops":
+        box_crops(args.data, args.out, args.device)
+    elif args.stage == "ship":
+        ship(args.out)
+    else:
+        run(args.stage, args.data, args.out, args.device, args.epochs)
+
+
+if __name__ == "__main__":
+    main()

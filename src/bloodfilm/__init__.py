@@ -1,0 +1,59 @@
+"""Find white blood cells on blood films, name their type and read their morphology.
+
+Research software: never a diagnosis.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bloodfilm.cells import Cells, Field
+    from bloodfilm.detection.detector import Detector, detect
+    from bloodfilm.evaluation.report import evaluate
+    from bloodfilm.io.coco import read_coco, write_coco
+    from bloodfilm.io.images import read_image
+    from bloodfilm.io.table import write_csv
+    from bloodfilm.training.supervised import Settings, train
+    from bloodfilm.vocabulary import LLD, Vocabulary
+
+_HOMES = {
+    "Cells": "cells",
+    "Field": "cells",
+    "Detector": "detection.detector",
+    "detect": "detection.detector",
+    "evaluate": "evaluation.report",
+    "read_coco": "io.coco",
+    "write_coco": "io.coco",
+    "read_image": "io.images",
+    "write_csv": "io.table",
+    "Settings": "training.supervised",
+    "train": "training.supervised",
+    "LLD": "vocabulary",
+    "Vocabulary": "vocabulary",
+}
+
+__version__ = version("bloodfilm")
+__all__ = [
+    "LLD",
+    "Cells",
+    "Detector",
+    "Field",
+    "Settings",
+    "Vocabulary",
+    "detect",
+    "evaluate",
+    "read_coco",
+    "read_image",
+    "train",
+    "write_coco",
+    "write_csv",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"bloodfilm.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'bloodfilm' has no attribute {name!r}")

@@ -1,0 +1,192 @@
+"""The one table that readers return, the network fills and writers take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bloodfilm.vocabulary import LLD, NOT_PREDICTED, UNKNOWN, UNKNOWN_CLASS, Vocabulary
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """N cells of one image as arrays of length N.
+
+    Parameters
+    ----------
+    boxes : (N, 4) float32
+        ``x0, y0, x1, y1`` in pixels of the full-resolution image; finite, with ``x0 < x1`` and ``y0 < y1``.
+    codes : (N,) int16, optional
+        Class codes; `UNKNOWN` where the type is not known.
+    scores : (N,) float32, optional
+        Probability that there is a cell; 1 for annotated cells.
+    class_scores : (N,) float32, optional
+        Probability of the class that `codes` gives; NaN where unknown.
+    attributes : (N, A) int16, optional
+        Codes of the attribute values; `UNKNOWN` where not annotated, not predicted or not applicable.
+    attribute_scores : (N, A) float32, optional
+        Probability of the value that `attributes` gives; NaN where there is none.
+    vocabulary : Vocabulary
+        What the codes mean.
+    extra : dict of (N,) arrays
+        Free further columns.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a box is not finite or has no area, or a code is not in the vocabulary.
+    """
+
+    boxes: FloatArray
+    codes: IntArray = None  # type: ignore[assignment]
+    scores: FloatArray = None  # type: ignore[assignment]
+    class_scores: FloatArray = None  # type: ignore[assignment]
+    attributes: IntArray = None  # type: ignore[assignment]
+    attribute_scores: FloatArray = None  # type: ignore[assignment]
+    vocabulary: Vocabulary = LLD
+    extra: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
+        n, a = len(boxes), len(self.vocabulary.attributes)
+        columns = {
+            "codes": (np.int16, (n,), UNKNOWN),
+            "scores": (np.float32, (n,), 1),
+            "class_scores": (np.float32, (n,), np.nan),
+            "attributes": (np.int16, (n, a), UNKNOWN),
+            "attribute_scores": (np.float32, (n, a), np.nan),
+        }
+        object.__setattr__(self, "boxes", boxes)
+        for name, (dtype, shape, default) in columns.items():
+            value = getattr(self, name)
+            array = np.full(shape, default, dtype) if value is None else np.asarray(value, dtype)
+            if array.shape != shape:
+                raise ValueError(f"{name} has the shape {array.shape}; {n} cells need {shape}.")
+            object.__setattr__(self, name, array)
+        for name, column in self.extra.items():
+            if len(column) != n:
+                raise ValueError(f"Column {name} has {len(column)} values for {n} cells.")
+        self._check_values()
+
+    def _check_values(self) -> None:
+        sound = np.isfinite(self.boxes).all(1) & (self.boxes[:, :2] < self.boxes[:, 2:]).all(1)
+        if not sound.all():
+            row = int(np.argmin(sound))
+            raise ValueError(f"Box {row} is {self.boxes[row].tolist()}: it needs x0 < x1 and y0 < y1, all finite.")
+        if ((self.codes < UNKNOWN) | (self.codes >= len(self.vocabulary.classes))).any():
+            raise ValueError(f"Class codes go from {UNKNOWN} to {len(self.vocabulary.classes) - 1}.")
+        if ((self.attributes < UNKNOWN) | (self.attributes >= np.array(self.vocabulary.value_counts, int))).any():
+            raise ValueError("An attribute code is outside its attribute's values.")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, rows: npt.NDArray[Any] | slice | Sequence[int]) -> Cells:
+        """Return the cells that a mask, a slice or row numbers choose."""
+        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        names = ("boxes", "codes", "scores", "class_scores", "attributes", "attribute_scores")
+        extra = {name: column[rows] for name, column in self.extra.items()}
+        return replace(self, **{name: getattr(self, name)[rows] for name in names}, extra=extra)
+
+    @classmethod
+    def empty(cls, vocabulary: Vocabulary = LLD) -> Cells:
+        return cls(np.empty((0, 4), np.float32), vocabulary=vocabulary)
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.vocabulary.class_names(self.codes)
+
+    def in_order(self) -> Cells:
+        """Return the cells by falling score; equal scores go from top to bottom, then left to right."""
+        return self[np.lexsort((self.boxes[:, 0], self.boxes[:, 1], -self.scores))]
+
+    def shifted(self, x: float, y: float) -> Cells:
+        """Return the cells with `x` and `y` added to their boxes."""
+        return replace(self, boxes=self.boxes + np.array([x, y, x, y], np.float32))
+
+    def to_frame(self, missing: str = NOT_PREDICTED) -> pd.DataFrame:
+        """Return class, scores and attributes in words, one row a cell; codes without a word read `missing`."""
+        class_words = [*self.vocabulary.classes, UNKNOWN_CLASS]
+        frame = pd.DataFrame(
+            {
+                "class": pd.Categorical(self.class_names, categories=class_words),
+                "score": self.scores,
+                "class_score": self.class_scores,
+            }
+        )
+        for column, attribute in enumerate(self.vocabulary.attributes):
+            words = [attribute.word(code, missing) for code in self.attributes[:, column]]
+            frame[attribute.name] = pd.Categorical(words, categories=[*attribute.values, missing])
+            frame[f"{attribute.name}_score"] = self.attribute_scores[:, column]
+        for name, values in self.extra.items():
+            frame[name] = values
+        return frame
+
+    @classmethod
+    def from_frame(cls, boxes: npt.ArrayLike, frame: pd.DataFrame, vocabulary: Vocabulary = LLD) -> Cells:
+        """Undo `to_frame`; columns that are missing become unknown, further columns go to `extra`."""
+
+        def numbers(name: str, default: float) -> FloatArray:
+            return np.asarray(frame.get(name, np.full(len(frame), default)), np.float32)
+
+        a = vocabulary.attributes
+        words = [frame.get(each.name, np.full(len(frame), NOT_PREDICTED)) for each in a]
+        known = {"class", "score", "class_score", *(n for each in a for n in (each.name, f"{each.name}_score"))}
+        return cls(
+            np.asarray(boxes, np.float32).reshape(-1, 4),
+            codes=np.array([vocabulary.class_code(name) for name in frame.get("class", [""] * len(frame))], np.int16),
+            scores=numbers("score", 1),
+            class_scores=numbers("class_score", np.nan),
+            attributes=np.array(
+                [[each.code(w) for w in column] for each, column in zip(a, words, strict=True)], np.int16
+            )
+            .reshape(len(a), len(frame))
+            .T,
+            attribute_scores=np.stack([numbers(f"{each.name}_score", np.nan) for each in a], axis=1)
+            if a
+            else np.empty((len(frame), 0), np.float32),
+            vocabulary=vocabulary,
+            extra={name: frame[name].to_numpy() for name in frame.columns if name not in known},
+        )
+
+
+def concatenate(tables: Iterable[Cells]) -> Cells:
+    """Join tables of one vocabulary into one; only further columns that all of them have are kept."""
+    parts = list(tables)
+    if not parts:
+        return Cells.empty()
+    if any(part.vocabulary != parts[0].vocabulary for part in parts):
+        raise ValueError("Tables of different vocabularies cannot be joined.")
+    names = ("boxes", "codes", "scores", "class_scores", "attributes", "attribute_scores")
+    shared = set.intersection(*(set(part.extra) for part in parts))
+    return Cells(
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
+        vocabulary=parts[0].vocabulary,
+        extra={name: np.concatenate([part.extra[name] for part in parts]) for name in sorted(shared)},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """One picture on disk and what is known about it.
+
+    `ignored` holds boxes (M, 4) of cells that nobody labelled: neither right nor wrong when found.
+    `source` names the data set or microscope that the picture comes from.
+    """
+
+    path: Path
+    cells: Cells
+    width: int
+    height: int
+    ignored: FloatArray = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    source: str = ""
+    name: str = ""

@@ -1,0 +1,274 @@
+"""The command line: thin, over the public API."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bloodfilm.cells import Cells, Field
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Find white blood cells on blood films, name their type and read their morphology. Not a diagnosis.",
+)
+console = Console(stderr=True, highlight=False)
+
+UNUSABLE, SOME_FAILED = 2, 3
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Model = Annotated[str, typer.Option(help="Name of a model (see `bloodfilm models`) or a checkpoint file.")]
+MinScore = Annotated[float, typer.Option(min=0, max=1, help="Leave out cells with a lower score.")]
+Out = Annotated[Path, typer.Option(help="Folder for the results.")]
+
+
+def main() -> None:
+    """Run the command line; a call that cannot be carried out ends with status 2 and one line that says why."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from bloodfilm.errors import UserError
+
+    try:
+        app()
+    except UserError as error:
+        console.print(f"[bold red]bloodfilm:[/] {error}", soft_wrap=True)
+        sys.exit(UNUSABLE)
+
+
+@app.command()
+def detect(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders of pictures.")],
+    out: Out,
+    model: Model = "attridet-n",
+    format: Annotated[str, typer.Option(help="coco, csv or both with a comma between.")] = "coco,csv",  # noqa: A002
+    min_score: MinScore = 0.25,
+    device: Device = "auto",
+    tile: Annotated[int | None, typer.Option(min=64, help="Search in tiles of this many pixels a side.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures or tiles in one pass.")] = 8,
+    region: Annotated[
+        tuple[int, int, int, int] | None, typer.Option(metavar="X0 Y0 X1 Y1", help="Search this part, in pixels.")
+    ] = None,
+    keep_candidates: Annotated[
+        bool, typer.Option("--keep-candidates", help="Also write candidates.json, with scores down to 0.01.")
+    ] = False,
+) -> None:
+    """Find the white blood cells on pictures; write cells.json (COCO) and cells.csv to OUT."""
+    from bloodfilm.errors import UserError
+    from bloodfilm.io.images import find_images
+
+    formats = format.split(",")
+    if unknown := set(formats) - {"coco", "csv"}:
+        raise UserError(f"--format {', '.join(sorted(unknown))}: give coco, csv or coco,csv.")
+    pictures = find_images(paths)
+    if not pictures:
+        raise UserError(f"There is no picture in {', '.join(map(str, paths))}.")
+
+    from bloodfilm.detection.batches import detect_files
+    from bloodfilm.detection.detector import LOWEST_SCORE, Detector
+    from bloodfilm.detection.provenance import provenance
+    from bloodfilm.io.coco import write_coco
+    from bloodfilm.io.table import write_csv
+
+    detector = Detector(model, device)
+    console.print(f"{len(pictures)} pictures with {detector.card.name} on {detector.running_on}")
+    failures: list[tuple[str, str]] = []
+    lowest = LOWEST_SCORE if keep_candidates else min_score
+    with _progress() as progress:
+        task = progress.add_task("Detecting", total=len(pictures))
+
+        def failed(path: Path, reason: str) -> None:
+            failures.append((str(path), reason))
+            progress.advance(task)
+
+        fields = []
+        for field in detect_files(detector, pictures, lowest, tile, batch, region, failed):
+            fields.append(field)
+            progress.advance(task)
+    fields = _named(fields, paths)
+    info = provenance(detector, min_score=min_score, tile=tile, region=region)
+    if keep_candidates:
+        write_coco(out / "candidates.json", fields, info | {"min_score": lowest})
+        fields = [_above(field, min_score) for field in fields]
+    if "coco" in formats:
+        write_coco(out / "cells.json", fields, info)
+    if "csv" in formats:
+        write_csv(out / "cells.csv", fields)
+    console.print(f"{sum(len(field.cells) for field in fields)} cells on {len(fields)} pictures -> {out}")
+    if failures:
+        _write_failures(out / "failed.csv", failures)
+        console.print(f"[bold red]{len(failures)} pictures failed[/], listed in {out / 'failed.csv'}")
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("bloodfilm-demo"),
+    gui: Annotated[bool, typer.Option("--gui", help="Open napari with the result.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Find the cells on an embedded synthetic field: table on screen, overlay picture, CSV."""
+    from PIL import Image
+
+    from bloodfilm.cells import Field
+    from bloodfilm.detection.detector import Detector
+    from bloodfilm.io.overlay import draw_overlay
+    from bloodfilm.io.table import write_csv
+    from bloodfilm.synth import sample_field
+
+    picture, _ = sample_field()
+    detector = Detector(device=device)
+    cells = detector.detect(picture)
+    out.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(out / "field.png")
+    Image.fromarray(draw_overlay(picture, cells)).save(out / "overlay.png")
+    height, width = picture.shape[:2]
+    write_csv(out / "cells.csv", [Field(out / "field.png", cells, width, height, name="field.png")])
+    Console().print(
+        _cell_table(cells, f"{len(cells)} white blood cells, {detector.card.name} on {detector.running_on}")
+    )
+    console.print(f"Picture, overlay and table are in {out}. Research software: not a diagnosis.")
+    if gui:
+        from bloodfilm.napari.demo import show_demo
+
+        show_demo(picture, cells)
+
+
+@app.command()
+def train(
+    fields: Annotated[list[Path], typer.Argument(metavar="FIELDS...", help="COCO files, pictures beside them.")],
+    out: Out,
+    method: Annotated[str, typer.Option(help="attridet: trained on full labels.")] = "attridet",
+    validation: Annotated[
+        Path | None, typer.Option(help="COCO file to select on; by default a tenth of the fields, by their names.")
+    ] = None,
+    size: Annotated[str, typer.Option(help="n, s, m, l or x.")] = "n",
+    init: Annotated[str | None, typer.Option(help="Model name or checkpoint to start from.")] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 100,
+    image_size: Annotated[int, typer.Option(min=64, help="Pixels a side, a multiple of 32.")] = 640,
+    batch: Annotated[int, typer.Option(min=1)] = 16,
+    device: Device = "auto",
+    seed: int = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+) -> None:
+    """Train a model on annotated fields; write best.safetensors and log.csv to OUT."""
+    from bloodfilm.errors import UserError
+    from bloodfilm.io.coco import read_coco
+
+    if method != "attridet":
+        raise UserError(f"--method {method}: attridet is the only method of this version.")
+    if size not in "nsmlx" or image_size % 32:
+        raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
+    annotated = [field for path in fields for field in read_coco(path)]
+
+    from bloodfilm.training.split import split_fields
+    from bloodfilm.training.supervised import Settings
+    from bloodfilm.training.supervised import train as run
+
+    chosen, held = (annotated, read_coco(validation)) if validation else split_fields(annotated)
+    settings = Settings(size, init, epochs, image_size, batch, device, seed)
+    console.print(f"{len(chosen)} fields to train on, {len(held)} to select on")
+
+    def report(row: dict[str, float]) -> None:
+        console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+    console.print(f"Best weights: {run(chosen, held, out, settings, resume, report)}")
+
+
+@app.command()
+def evaluate(
+    truth: Annotated[Path, typer.Option(help="COCO file with annotated cells.")],
+    found: Annotated[Path, typer.Option(help="COCO file with found cells, best candidates.json.")],
+    min_score: MinScore = 0.25,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score found cells against annotated ones: detection AP, attribute F1."""
+    from bloodfilm.evaluation.report import evaluate as score
+    from bloodfilm.io.coco import read_coco
+
+    result = score(read_coco(truth), read_coco(found), min_score)
+    if as_json:
+        typer.echo(json.dumps(result, indent=1))
+        return
+    for title, rows in (("Detection", {"all cells": result["detection"]}), ("Attributes", result["attributes"])):
+        table = Table("", *next(iter(rows.values())), title=title)
+        for name, row in rows.items():
+            table.add_row(name, *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+        Console().print(table)
+
+
+@app.command()
+def synth(
+    out: Out,
+    fields: Annotated[int, typer.Option(min=1, help="Number of fields.")] = 10,
+    seed: int = 0,
+) -> None:
+    """Draw synthetic blood-film fields with exact labels: pictures and fields.json (COCO)."""
+    from PIL import Image
+
+    from bloodfilm.cells import Field
+    from bloodfilm.io.coco import write_coco
+    from bloodfilm.synth import draw_field
+
+    written = []
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    for number in range(fields):
+        name = f"images/field_{number:04d}.png"
+        picture, cells = draw_field(seed=seed + number)
+        Image.fromarray(picture).save(out / name)
+        written.append(Field(out / name, cells, picture.shape[1], picture.shape[0], name=name))
+    write_coco(out / "fields.json", written)
+    console.print(f"{fields} fields -> {out}")
+
+
+@app.command()
+def models() -> None:
+    """List the models that come with the package, with their cards."""
+    from bloodfilm.nets.checkpoint import available, read_card
+
+    for name in available():
+        card = read_card(name)
+        Console().print_json(card.to_json())
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _cell_table(cells: Cells, title: str) -> Table:
+    frame = cells.to_frame()
+    names = ["class", "score", *cells.vocabulary.attribute_names]
+    table = Table(*(name.replace("_", " ") for name in names), title=title)
+    for row in frame[names].itertuples(index=False):
+        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
+    return table
+
+
+def _named(fields: list[Field], paths: list[Path]) -> list[Field]:
+    """Name each picture by its path relative to the folder that all given paths have in common."""
+    from dataclasses import replace
+
+    folders = [path.resolve() if path.is_dir() else path.resolve().parent for path in paths]
+    common = Path(os.path.commonpath(folders))
+    return [replace(field, name=field.path.resolve().relative_to(common).as_posix()) for field in fields]
+
+
+def _above(field: Field, min_score: float) -> Field:
+    from dataclasses import replace
+
+    return replace(field, cells=field.cells[field.cells.scores >= min_score])
+
+
+def _write_failures(path: Path, failures: list[tuple[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("path", "reason"), *failures])

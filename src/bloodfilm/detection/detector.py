@@ -1,0 +1,196 @@
+"""A picture in, its white blood cells out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bloodfilm.cells import Cells, concatenate
+from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
+from bloodfilm.detection.letterbox import letterbox
+from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
+from bloodfilm.io.images import RGB, as_rgb, read_image
+from bloodfilm.nets.attridet import AttriDet, Found
+from bloodfilm.nets.checkpoint import DEFAULT_MODEL, Card, load
+from bloodfilm.vocabulary import UNKNOWN
+
+MIN_SCORE = 0.25
+LOWEST_SCORE = 0.01
+"""Cells below this are never reported."""
+
+MAX_OVERLAP = 0.45
+MIN_CLASS_SCORE = 0.5
+"""A type less probable than this is reported as unknown."""
+
+MAX_WHOLE = 4096
+"""Pictures with a longer side than this are searched in tiles; smaller ones as a whole."""
+
+DEFAULT_TILE = 640
+
+Progress = Callable[[int, int], None]
+
+
+class Cancelled(Exception):  # noqa: N818  a request, not an error
+    """Detection was stopped by its caller."""
+
+
+class Detector:
+    """A network ready to search pictures.
+
+    Parameters
+    ----------
+    model : str or Path
+        Name of a shipped model or a checkpoint file.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    precision : torch.dtype, optional
+        By default bfloat16 where the device calculates in it, else float32.
+
+    Raises
+    ------
+    CheckpointError
+        If the model cannot be used.
+    DeviceError
+        If the device is not there.
+    """
+
+    def __init__(
+        self, model: str | Path = DEFAULT_MODEL, device: str = "auto", precision: torch.dtype | None = None
+    ) -> None:
+        network, card = load(model)
+        self._set_up(network, card, resolve_device(device), precision)
+
+    @classmethod
+    def from_network(cls, network: AttriDet, card: Card, device: torch.device) -> Detector:
+        """Wrap a network in memory, which is changed for inference: give a copy."""
+        detector = cls.__new__(cls)
+        detector._set_up(network, card, device, None)
+        return detector
+
+    def _set_up(self, network: AttriDet, card: Card, device: torch.device, precision: torch.dtype | None) -> None:
+        self.card = card
+        self.device = device
+        self.precision = precision or fastest_precision(device)
+        network = network.fuse().to(device, self.precision)
+        self.network = network.to(memory_format=torch.channels_last)
+        vocabulary = card.vocabulary
+        self._taught = torch.tensor([name in card.classes for name in vocabulary.classes], device=device)
+        self._predicted = np.array([name in card.attributes for name in vocabulary.attribute_names], bool)
+
+    @property
+    def running_on(self) -> str:
+        """Device and precision in words."""
+        return describe(self.device, self.precision)
+
+    def detect(
+        self,
+        image: npt.ArrayLike,
+        min_score: float = MIN_SCORE,
+        tile: int | None = None,
+        batch: int = 8,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Cells:
+        """Find the white blood cells of one picture.
+
+        Parameters
+        ----------
+        image : array
+            Grey, RGB or RGBA; `bloodfilm.io.images` says what becomes of each kind.
+        min_score : float
+            Cells with a lower score are left out.
+        tile : int, optional
+            Search in tiles of this many pixels a side. By default pictures up to 4096 px are searched as a
+            whole, larger ones in tiles of 640 px.
+        batch : int
+            Tiles in one pass.
+        progress : callable, optional
+            Called with the number of tiles done and in all.
+        cancelled : callable, optional
+            Asked before each batch; once it says yes, `Cancelled` is raised.
+
+        Returns
+        -------
+        Cells
+            By falling score, boxes in pixels of `image`.
+        """
+        picture = as_rgb(image)
+        if tile is None and max(picture.shape[:2]) <= MAX_WHOLE:
+            tiles = [Tile(0, 0, picture.shape[1], picture.shape[0])]
+        else:
+            tiles = split_tiles(picture.shape[1], picture.shape[0], tile or DEFAULT_TILE)
+        found: list[Cells] = []
+        for chunk in _chunks(tiles, batch):
+            if cancelled and cancelled():
+                raise Cancelled
+            tables = self.detect_batch([picture[t.y0 : t.y1, t.x0 : t.x1] for t in chunk], min_score)
+            found += [t.keep_own(table.shifted(t.x0, t.y0)) for t, table in zip(chunk, tables, strict=True)]
+            if progress:
+                progress(len(found), len(tiles))
+        if len(found) == 1:
+            return found[0]
+        return suppress_overlaps(concatenate(found), MAX_OVERLAP).in_order()
+
+    def detect_batch(self, pictures: Sequence[RGB], min_score: float = MIN_SCORE) -> list[Cells]:
+        """Find the cells of several (H, W, 3) uint8 pictures; those that come to one size share a pass."""
+        letterboxed = [letterbox(picture, self.card.image_size) for picture in pictures]
+        results: list[Cells] = [Cells.empty(self.card.vocabulary)] * len(pictures)
+        for shape in dict.fromkeys(image.shape for image, _, _ in letterboxed):
+            rows = [row for row, (image, _, _) in enumerate(letterboxed) if image.shape == shape]
+            images = torch.stack([letterboxed[row][0] for row in rows])
+            images = images.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
+            found = Found(*(column.cpu() for column in self._find(images, max(min_score, LOWEST_SCORE))))
+            for place, row in enumerate(rows):
+                _, factor, _ = letterboxed[row]
+                results[row] = self._cells(found, found.image == place, factor, pictures[row].shape)
+        return results
+
+    def _find(self, images: Tensor, min_score: float) -> Found:
+        found = self.network.find(images, min_score, MAX_OVERLAP)
+        return found._replace(classes=torch.where(self._taught, found.classes, 0))
+
+    def _cells(self, found: Found, mine: Tensor, factor: float, shape: tuple[int, ...]) -> Cells:
+        height, width = shape[:2]
+        boxes = np.minimum(found.boxes.numpy() / factor, np.array([width, height] * 2, np.float32))
+        mine = mine & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(1))
+        class_scores, codes = found.classes[mine].max(1)
+        sure = class_scores.numpy() >= MIN_CLASS_SCORE
+        best = [part.max(1) for part in torch.split(found.attributes[mine], list(self.card.vocabulary.value_counts), 1)]
+        values = np.stack([part.indices.numpy() for part in best], 1)
+        value_scores = np.stack([part.values.numpy() for part in best], 1)
+        return Cells(
+            boxes[mine.numpy()],
+            codes=np.where(sure, codes.numpy(), UNKNOWN),
+            scores=found.scores[mine].numpy(),
+            class_scores=np.where(sure, class_scores.numpy(), np.nan),
+            attributes=np.where(self._predicted, values, UNKNOWN),
+            attribute_scores=np.where(self._predicted, value_scores, np.nan),
+            vocabulary=self.card.vocabulary,
+        ).in_order()
+
+
+def detect(
+    image: npt.ArrayLike | str | Path,
+    model: str | Path = DEFAULT_MODEL,
+    device: str = "auto",
+    **options: Any,
+) -> Cells:
+    """Find the white blood cells of one picture, given as an array or a file.
+
+    Further options are those of `Detector.detect`. To search many pictures, make one `Detector`.
+    """
+    picture = read_image(image) if isinstance(image, str | Path) else image
+    return Detector(model, device).detect(picture, **options)
+
+
+def _chunks(items: Iterable[Tile], length: int) -> Iterator[list[Tile]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, length)):
+        yield chunk

@@ -1,0 +1,27 @@
+"""What made a result: model, versions, device, settings, date."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+import bloodfilm
+from bloodfilm.detection.detector import MAX_OVERLAP, Detector
+
+
+def provenance(detector: Detector, **settings: Any) -> dict[str, Any]:
+    """Return what a reader of the result needs to repeat it."""
+    return {
+        "software": f"bloodfilm {bloodfilm.__version__}",
+        "torch": torch.__version__,
+        "model": detector.card.name,
+        "model_sha256": detector.card.sha256,
+        "device": str(detector.device),
+        "precision": str(detector.precision).removeprefix("torch."),
+        "max_overlap": MAX_OVERLAP,
+        **settings,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "note": "Research software: not a diagnosis.",
+    }

@@ -1,0 +1,76 @@
+"""The other end of `DetectionProcess`: a process that holds the network and answers one caller.
+
+Messages in: a dict with image, model, device and the options of `Detector.detect`; anything that comes
+while it searches means "cancel". Messages out: ``(kind, content)`` with the kinds progress, done,
+cancelled, refused (the caller's to mend) and failed.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection, Listener
+from pathlib import Path
+from typing import Any
+
+from bloodfilm.detection.detector import Cancelled, Detector
+from bloodfilm.detection.provenance import provenance
+from bloodfilm.errors import UserError
+
+
+def serve(connection: Connection) -> None:
+    """Answer requests until the caller hangs up."""
+    detectors: dict[tuple[str, str], Detector] = {}
+    while True:
+        try:
+            request = connection.recv()
+        except EOFError:
+            return
+        try:
+            connection.send(_answer(connection, detectors, **request))
+        except UserError as error:
+            connection.send(("refused", str(error)))
+        except Exception as error:  # noqa: BLE001  the caller shows it
+            connection.send(("failed", f"{type(error).__name__}: {error}"))
+
+
+def _answer(
+    connection: Connection,
+    detectors: dict[tuple[str, str], Detector],
+    image: Any,
+    model: str,
+    device: str,
+    min_score: float,
+) -> tuple[str, Any]:
+    if (model, device) not in detectors:
+        detectors.clear()
+        detectors[model, device] = Detector(model, device)
+    detector = detectors[model, device]
+    begin = time.perf_counter()
+    try:
+        cells = detector.detect(
+            image,
+            min_score,
+            progress=lambda done, total: connection.send(("progress", (done, total))),
+            cancelled=connection.poll,
+        )
+    except Cancelled:
+        connection.recv()
+        return "cancelled", None
+    seconds = time.perf_counter() - begin
+    return "done", (cells, seconds, detector.running_on, provenance(detector, min_score=min_score))
+
+
+def main() -> None:
+    key = bytes.fromhex(sys.stdin.readline().strip())
+    with tempfile.TemporaryDirectory(prefix="bloodfilm-") as folder:
+        address = None if sys.platform == "win32" else str(Path(folder) / "socket")
+        with Listener(address, authkey=key) as listener:
+            print(listener.address, flush=True)
+            with listener.accept() as connection:
+                serve(connection)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Errors that are the caller's to mend; each message names what is wrong and where."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Something given to bloodfilm cannot be used; the message says what to do."""
+
+
+class PictureError(UserError):
+    """A picture that cannot be read."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name, self.reason = name, reason
+
+
+class LabelError(UserError):
+    """A label file that cannot be used."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be used."""
+
+
+class DeviceError(UserError):
+    """A device that this machine does not have."""

@@ -1,0 +1,164 @@
+"""Pictures from files and arrays, as RGB of 8 bits.
+
+What becomes of each kind of picture:
+
+===================  ==========================================================================
+grey                 repeated to three channels
+RGBA                 laid over white
+channel first        moved last, where the last axis cannot be the colour and the first can
+1 bit                0 and 255
+16 bit               scaled from the smallest of 8, 10, 12, 14 and 16 bits that holds its maximum
+float                0 to 1 as it is, up to 255 as 8 bit, above that scaled to its maximum
+palette, CMYK, JFIF  converted by Pillow
+NaN, infinite,       refused, with the file and the reason
+negative, complex,
+empty, below 8 px,
+stacks
+===================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image
+
+from bloodfilm.errors import PictureError
+
+RGB = npt.NDArray[np.uint8]
+
+MIN_SIDE = 8
+TIFF_SUFFIXES = (".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", *TIFF_SUFFIXES)
+
+
+def as_rgb(array: npt.ArrayLike, name: str = "picture") -> RGB:
+    """Return `array` as (H, W, 3) uint8, by the rules at the top of this module.
+
+    Raises
+    ------
+    PictureError
+        If it is none of these pictures.
+    """
+    picture = np.asarray(array)
+    if picture.dtype == object or np.iscomplexobj(picture):
+        raise PictureError(name, f"values of the kind {picture.dtype} are no picture.")
+    if picture.size == 0:
+        raise PictureError(name, f"the picture is empty, its shape is {picture.shape}.")
+    picture = _channels_last(picture, name)
+    if min(picture.shape[:2]) < MIN_SIDE:
+        raise PictureError(
+            name, f"{picture.shape[1]} x {picture.shape[0]} px is too small; {MIN_SIDE} px a side are needed."
+        )
+    picture = _to_8_bits(picture, name)
+    if picture.shape[2] == 4:
+        opacity = picture[..., 3:].astype(np.float32) / 255
+        picture = np.rint(picture[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
+    return np.require(np.broadcast_to(picture, (*picture.shape[:2], 3)), requirements=["C", "W"])
+
+
+def _channels_last(picture: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Return (H, W, C) with 1, 3 or 4 channels."""
+    if picture.ndim == 2:
+        return picture[..., None]
+    if picture.ndim == 3 and picture.shape[2] in (1, 3, 4):
+        return picture
+    if picture.ndim == 3 and picture.shape[0] in (1, 3, 4):
+        return np.moveaxis(picture, 0, 2)
+    raise PictureError(
+        name, f"the shape {picture.shape} is neither grey, RGB nor RGBA; of a stack, give one picture at a time."
+    )
+
+
+def _to_8_bits(picture: npt.NDArray[Any], name: str) -> RGB:
+    if picture.dtype == np.uint8:
+        return picture
+    if picture.dtype == bool:
+        return picture.astype(np.uint8) * np.uint8(255)
+    if not np.isfinite(picture).all():
+        y, x, _ = np.argwhere(~np.isfinite(picture))[0]
+        bad = int((~np.isfinite(picture)).any(2).sum())
+        raise PictureError(
+            name, f"{bad} pixels are NaN or infinite, the first at row {y}, column {x}; fill them first."
+        )
+    if picture.min() < 0:
+        raise PictureError(name, f"it has negative values (down to {picture.min()}); shift them to 0 and above.")
+    top = float(picture.max())
+    if np.issubdtype(picture.dtype, np.integer):
+        top = next((2.0**bits - 1 for bits in (8, 10, 12, 14, 16) if top < 2**bits), top)
+    else:
+        top = 1.0 if top <= 1 else max(top, 255.0)
+    return np.rint(picture.astype(np.float64) * (255 / top)).astype(np.uint8)
+
+
+def read_image(path: str | Path) -> RGB:
+    """Read a PNG, JPEG, BMP, TIFF or OME-TIFF file as (H, W, 3) uint8.
+
+    Pixels keep their order on disk: an EXIF orientation is not applied, so that boxes fit what viewers show.
+
+    Raises
+    ------
+    PictureError
+        If the file is missing, broken or no such picture.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PictureError(str(path), "no such file.")
+    if path.stat().st_size == 0:
+        raise PictureError(str(path), "the file is empty.")
+    try:
+        array = _read_tiff(path) if path.suffix.lower() in TIFF_SUFFIXES else _read_pillow(path)
+    except PictureError:
+        raise
+    except Exception as error:  # noqa: BLE001  decoders raise anything on a broken file
+        raise PictureError(str(path), f"it cannot be read as a picture ({error}).") from error
+    return as_rgb(array, str(path))
+
+
+def _read_tiff(path: Path) -> npt.NDArray[Any]:
+    with tifffile.TiffFile(path) as file:
+        series = file.series[0]
+        array, axes = series.asarray(), series.axes
+    for position in reversed(range(len(axes))):
+        if axes[position] not in "YXSC" and array.shape[position] == 1:
+            array = np.squeeze(array, position)
+    if array.ndim > 3:
+        raise PictureError(str(path), f"it is a stack (axes {axes}, shape {array.shape}); give one picture at a time.")
+    return array
+
+
+def _read_pillow(path: Path) -> npt.NDArray[Any]:
+    with Image.open(path) as file:
+        image: Image.Image = file
+        if image.mode in ("P", "PA"):
+            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+        elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+            image = image.convert("RGB")
+        elif image.mode == "LA":
+            image = image.convert("RGBA")
+        return np.asarray(image)
+
+
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the pictures among `paths`; of a folder, all in it and below it, in order of their names.
+
+    Raises
+    ------
+    PictureError
+        If a path does not exist.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            found += [p for p in inside if p.is_file()]
+        elif path.exists():
+            found.append(path)
+        else:
+            raise PictureError(str(path), "no such file or folder.")
+    return list(dict.fromkeys(found))

@@ -1,0 +1,48 @@
+"""The Large Leukemia Dataset's labels: how its COCO files write attributes, and where their pictures are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bloodfilm.vocabulary import UNKNOWN, Vocabulary, normalise
+
+MISSPELT = {"nuclear chromatio": "nuclear chromatin", "nuclear chromatins": "nuclear chromatin", "nucleus": "nucleolus"}
+
+
+def lld_words(values: Mapping[str, Any], vocabulary: Vocabulary) -> list[int]:
+    """Return the codes of one cell's attributes, given by name as words or as LLD's numbers.
+
+    LLD spells some names in several ways. A number that is no value of its attribute (2 or 4 of a binary
+    one) means "not applicable"; cell size 2 is a value unless all other attributes are not applicable.
+    """
+    given = {MISSPELT.get(normalise(name), normalise(name)): value for name, value in values.items()}
+    codes = []
+    for attribute in vocabulary.attributes:
+        value = given.get(normalise(attribute.name))
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            codes.append(int(value) if 0 <= value < len(attribute.values) else UNKNOWN)
+        else:
+            codes.append(attribute.code(value))
+    numeric = [name for name, value in given.items() if isinstance(value, int | float)]
+    if numeric and all(code == UNKNOWN for code in codes[1:]):
+        codes = [UNKNOWN] * len(codes)
+    return codes
+
+
+def find_picture(labels: Path, name: str) -> Path | None:
+    """Return the picture `name` of the file `labels`: beside it or in LLD's folders, or None.
+
+    LLD keeps ``<subset>/json_labels/train.json`` apart from ``<subset>/Images/train/``; the case of folder
+    names differs between subsets.
+    """
+    for folder in (labels.parent, *_image_folders(labels.parent), *_image_folders(labels.parent.parent)):
+        for inside in (folder, folder / labels.stem):
+            if (inside / name).is_file():
+                return inside / name
+    return None
+
+
+def _image_folders(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.lower() == "images"]

@@ -1,0 +1,53 @@
+"""CSV tables of cells: one row a cell, with its picture, box, type, scores and attributes in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.errors import LabelError
+from bloodfilm.io.files import replacing
+from bloodfilm.vocabulary import LLD, Vocabulary
+
+CORNERS = ["x0", "y0", "x1", "y1"]
+
+
+def to_table(fields: Iterable[Field]) -> pd.DataFrame:
+    """Return one frame for all `fields`: image, corners of the box in pixels, then `Cells.to_frame`."""
+    parts = [_rows(field) for field in fields]
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled or parts[:1] or [_rows(Field(Path(), Cells.empty(), 0, 0))], ignore_index=True)
+
+
+def _rows(field: Field) -> pd.DataFrame:
+    boxes = pd.DataFrame(field.cells.boxes.round(2), columns=CORNERS)
+    boxes.insert(0, "image", field.name or str(field.path))
+    return pd.concat([boxes, field.cells.to_frame()], axis=1)
+
+
+def write_csv(path: str | Path, fields: Iterable[Field]) -> None:
+    """Write the cells of `fields` as one CSV file."""
+    with replacing(Path(path)) as temporary:
+        to_table(fields).to_csv(temporary, index=False, float_format="%.4f")
+
+
+def read_csv(path: str | Path, vocabulary: Vocabulary = LLD) -> dict[str, Cells]:
+    """Read a file of `write_csv`; return the cells of each picture by its name.
+
+    Raises
+    ------
+    LabelError
+        If it is no such file.
+    """
+    try:
+        frame = pd.read_csv(path)
+        groups = frame.groupby("image", sort=False)
+        return {
+            str(name): Cells.from_frame(rows[CORNERS], rows.drop(columns=["image", *CORNERS]), vocabulary)
+            for name, rows in groups
+        }
+    except (KeyError, ValueError, OSError) as error:
+        raise LabelError(f"{path}: not a table of cells ({error}).") from error

@@ -1,0 +1,52 @@
+"""Detection off the GUI thread: the worker touches no layer and no widget."""
+
+from __future__ import annotations
+
+import threading
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QObject, Signal
+
+from bloodfilm.detection.process import DetectionProcess, Outcome
+from bloodfilm.errors import UserError
+from bloodfilm.napari.pictures import Part
+
+CANDIDATE_SCORE = 0.05
+"""Cells down to this score are kept, so that the score can be lowered without running again."""
+
+
+class DetectJob(QObject):
+    """One run of a model on one part of a picture; exactly one of the last three signals comes."""
+
+    progressed = Signal(int, int)
+    finished = Signal(object)
+    failed = Signal(str)
+    cancelled = Signal()
+
+    def __init__(self, process: DetectionProcess, part: Part, model: str, device: str) -> None:
+        super().__init__()
+        self._stop = threading.Event()
+
+        def run() -> Outcome | None:
+            picture = part.load()
+            return process.detect(picture, model, device, CANDIDATE_SCORE, self.progressed.emit, self._stop.is_set)
+
+        self._worker = create_worker(run, _start_thread=False, _ignore_errors=True)
+        self._worker.returned.connect(self._on_returned)
+        self._worker.errored.connect(self._on_error)
+
+    def start(self) -> None:
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Ask the job to stop after the batch in hand."""
+        self._stop.set()
+
+    def _on_returned(self, outcome: Outcome | None) -> None:
+        if outcome is None or self._stop.is_set():
+            self.cancelled.emit()
+        else:
+            self.finished.emit(outcome)
+
+    def _on_error(self, error: Exception) -> None:
+        self.failed.emit(str(error) if isinstance(error, UserError | RuntimeError) else f"{type(error).__name__}: {error}")

@@ -1,0 +1,270 @@
+"""The Detect panel: choose a picture, press the button, filter what was found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari.layers
+from magicgui.widgets import create_widget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QLabeledDoubleSlider
+
+from bloodfilm.detection.process import DetectionProcess, Outcome
+from bloodfilm.errors import UserError
+from bloodfilm.napari import pictures
+from bloodfilm.napari.detect_job import DetectJob
+from bloodfilm.napari.layers import Candidates, cells_layer, spatial
+from bloodfilm.palette import colour
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Shapes
+
+WHOLE, VIEW, RECTANGLE = "whole picture", "current view", "drawn rectangle"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+OPEN_FILE = "open a file…"
+REGION_KEY = "bloodfilm_region"
+DEFAULT_MODEL, DEFAULT_SCORE = "attridet-n", 0.25
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+class DetectWidget(QWidget):
+    """Find the white blood cells of an Image layer and show them as a Shapes layer."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self._process = DetectionProcess()
+        self._job: DetectJob | None = None
+        self._shown: tuple[Candidates, Shapes] | None = None
+        self._build()
+        self.viewer.layers.events.removed.connect(self._on_layer_removed)
+
+    def _build(self) -> None:
+        self.picture: Any = create_widget(label="picture", annotation=napari.layers.Image)
+        self.viewer.layers.events.inserted.connect(self.picture.reset_choices)
+        self.viewer.layers.events.removed.connect(self.picture.reset_choices)
+        self.model = QComboBox()
+        self.model.addItems([*sorted(path.stem for path in WEIGHTS.glob("*.safetensors")), OPEN_FILE])
+        self.model.activated.connect(self._on_model_chosen)
+        self.device = QComboBox()
+        self.device.addItems(DEVICES)
+        self.region = QComboBox()
+        self.region.addItems((WHOLE, VIEW, RECTANGLE))
+        self.region.activated.connect(self._on_region_chosen)
+        self.button = QPushButton("Detect white blood cells")
+        self.button.setMinimumHeight(36)
+        self.button.clicked.connect(self._on_button)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.hide()
+        self.score = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.score.setRange(0.05, 0.95)
+        self.score.setDecimals(2)
+        self.score.setSingleStep(0.05)
+        self.score.setValue(DEFAULT_SCORE)
+        self.score.valueChanged.connect(self._on_score)
+        self.summary = QLabel("Open a picture of a blood film, then press the button.")
+        self.summary.setWordWrap(True)
+        self.summary.setTextFormat(Qt.TextFormat.RichText)
+        self.table = QPushButton("Show table")
+        self.table.clicked.connect(self._on_table)
+        self.table.setEnabled(False)
+        note = QLabel("Research software: not a diagnosis.")
+        note.setStyleSheet("color: gray")
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self.setMinimumWidth(260)
+        for label, widget, tip in (
+            ("picture", self.picture.native, "The Image layer to search; of a stack, the slice shown."),
+            ("search", self.region, "All of the picture, what the canvas shows, or a rectangle that you draw."),
+            ("model", self.model, "A model that came with bloodfilm, or a checkpoint file."),
+            ("device", self.device, "auto takes a graphics card if torch can use one."),
+            ("min score", self.score, "Hides less certain cells; works after detection, without running again."),
+        ):
+            widget.setToolTip(tip)
+            widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            form.addRow(label, widget)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.button)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.summary)
+        row = QHBoxLayout()
+        row.addWidget(self.table)
+        layout.addLayout(row)
+        layout.addStretch()
+        layout.addWidget(note)
+
+    def _on_model_chosen(self) -> None:
+        if self.model.currentText() != OPEN_FILE:
+            return
+        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Checkpoints (*.safetensors)")
+        self.model.setCurrentIndex(0)
+        if path:
+            self.model.insertItem(0, Path(path).name, path)
+            self.model.setCurrentIndex(0)
+
+    def _on_region_chosen(self) -> None:
+        if self.region.currentText() != RECTANGLE:
+            return
+        layer = self._region_layer()
+        if layer is None:
+            layer = self.viewer.add_shapes(
+                name="Search here", face_color="transparent", edge_color="yellow", metadata={REGION_KEY: True}
+            )
+        self.viewer.layers.selection.active = layer
+        layer.mode = "add_rectangle"
+        self._say("Draw a rectangle on the picture, then press the button.")
+
+    def _region_layer(self) -> Shapes | None:
+        return next((layer for layer in self.viewer.layers if REGION_KEY in layer.metadata), None)
+
+    def _part(self, layer: Image) -> pictures.Part:
+        choice = self.region.currentText()
+        if choice == VIEW:
+            return pictures.current_view(layer, self.viewer)
+        if choice == RECTANGLE:
+            region = self._region_layer()
+            if region is None:
+                raise UserError("Choose “drawn rectangle” again and draw one.")
+            return pictures.drawn(layer, self.viewer, region)
+        return pictures.whole(layer, self.viewer)
+
+    def _on_button(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+            self.button.setText("Cancelling…")
+            self.button.setEnabled(False)
+            return
+        layer = self.picture.value
+        if layer is None:
+            self._say("Open a picture of a blood film first.")
+            return
+        try:
+            part = self._part(layer)
+        except UserError as error:
+            self._say_error(str(error))
+            return
+        model = self.model.currentData() or self.model.currentText()
+        self._job = DetectJob(self._process, part, model, self.device.currentText())
+        self._job.progressed.connect(self._on_progress)
+        self._job.finished.connect(lambda outcome: self._on_finished(outcome, layer, part))
+        self._job.failed.connect(self._on_failed)
+        self._job.cancelled.connect(self._on_cancelled)
+        self.button.setText("Cancel")
+        self.progress.setRange(0, 0)
+        self.progress.show()
+        self._say("Searching…")
+        self._job.start()
+
+    def _on_progress(self, done: int, total: int) -> None:
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+
+    def _reset(self) -> None:
+        self._job = None
+        self.button.setText("Detect white blood cells")
+        self.button.setEnabled(True)
+        self.progress.hide()
+
+    def _on_finished(self, outcome: Outcome, layer: Image, part: pictures.Part) -> None:
+        self._reset()
+        if layer not in self.viewer.layers:
+            self._say("The picture was removed; nothing was kept.")
+            return
+        cells = outcome.cells.shifted(part.x, part.y)
+        metadata = {"provenance": outcome.provenance, "pictures": {part.index: _describe(layer)}}
+        arguments = cells_layer(cells, f"{layer.name} cells", part.index, metadata) | spatial(layer)
+        shapes = self.viewer.add_shapes(arguments.pop("data"), **arguments)
+        candidates = Candidates.of(cells, part.index, shapes)
+        self._shown = candidates, shapes
+        self._details = f"{outcome.seconds:.1f} s on {outcome.running_on}"
+        candidates.show(shapes, self.score.value())
+        shapes.mode = "select"
+        self.viewer.layers.selection.active = shapes
+        self.table.setEnabled(True)
+        self._summarise()
+
+    def _on_failed(self, message: str) -> None:
+        self._reset()
+        self._say_error(message)
+
+    def _on_cancelled(self) -> None:
+        self._reset()
+        self._say("Cancelled; nothing was changed.")
+
+    def _on_score(self) -> None:
+        if self._shown is None:
+            return
+        candidates, layer = self._shown
+        candidates.take_over(layer)
+        candidates.show(layer, self.score.value())
+        self._summarise()
+
+    def _summarise(self) -> None:
+        assert self._shown is not None
+        candidates, layer = self._shown
+        counts = Counter(map(str, layer.features["class"]))
+        words = "white blood cell" if layer.nshapes == 1 else "white blood cells"
+        lines = [f"<b>{layer.nshapes} {words}</b>"]
+        for name, count in counts.most_common():
+            shade = colour(name, candidates.vocabulary.classes)
+            lines.append(f"<span style='color:{shade}'>■</span> {count} {name}")
+        hidden = len(candidates.features) - layer.nshapes
+        if hidden:
+            lines.append(f"<span style='color:gray'>{hidden} below the score are hidden</span>")
+        lines.append(f"<span style='color:gray'>{self._details}</span>")
+        self._say("<br>".join(lines))
+
+    def _on_table(self) -> None:
+        if self._shown is not None and self._shown[1] in self.viewer.layers:
+            self.viewer.layers.selection.active = self._shown[1]
+        show_table(self.viewer)
+
+    def _on_layer_removed(self) -> None:
+        if self._shown is not None and self._shown[1] not in self.viewer.layers:
+            self._shown = None
+            self.table.setEnabled(False)
+
+    def _say(self, text: str) -> None:
+        self.summary.setText(text)
+
+    def _say_error(self, message: str) -> None:
+        self.summary.setText(f"<span style='color:#ff6b6b'>{message}</span>")
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
+        if self._job is not None:
+            self._job.cancel()
+        self._process.close()
+        self.viewer.layers.events.inserted.disconnect(self.picture.reset_choices)
+        self.viewer.layers.events.removed.disconnect(self.picture.reset_choices)
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        super().closeEvent(event)
+
+
+def show_table(viewer: ViewerModel) -> None:
+    """Show napari's features table below the picture, where its columns have room."""
+    dock, _ = viewer.window.add_plugin_dock_widget("napari", "Features table widget")
+    dock.window().addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+
+
+def _describe(layer: Image) -> dict[str, Any]:
+    data = layer.data[0] if layer.multiscale else layer.data
+    height, width = data.shape[layer.ndim - 2 : layer.ndim]
+    name = Path(layer.source.path).name if layer.source.path else layer.name
+    return {"name": name, "width": int(width), "height": int(height)}

@@ -1,0 +1,49 @@
+"""Shapes layers to COCO and CSV files, attributes included."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bloodfilm.cells import Field
+from bloodfilm.io.coco import write_coco
+from bloodfilm.io.table import write_csv
+from bloodfilm.napari.layers import METADATA_KEY, layer_cells
+
+
+def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
+    """Return the cells of a Shapes layer as one Field for each picture of the stack they lie on."""
+    rows = defaultdict(list)
+    for row, shape in enumerate(data):
+        rows[tuple(int(v) for v in np.asarray(shape)[0, :-2])].append(row)
+    features = pd.DataFrame(meta.get("features", {}), index=range(len(data)))
+    metadata = meta.get("metadata", {})
+    pictures = metadata.get(METADATA_KEY, {}).get("pictures", {})
+    default = {"name": meta.get("name", "picture"), "width": None, "height": None}
+    fields = []
+    for index in sorted(set(rows) | set(pictures)):
+        picture = pictures.get(index, default)
+        cells = layer_cells([data[r] for r in rows[index]], features.iloc[rows[index]], metadata)
+        width, height = (
+            picture[side] or int(max(np.ceil(cells.boxes[:, column].max(initial=1)), 1))
+            for side, column in (("width", 2), ("height", 3))
+        )
+        fields.append(Field(Path(picture["name"]), cells, width, height, name=picture["name"]))
+    return fields
+
+
+def write_coco_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write the cells of one Shapes layer as a COCO file."""
+    info = meta.get("metadata", {}).get(METADATA_KEY, {}).get("provenance", {})
+    write_coco(path, layer_fields(data, meta), info)
+    return [path]
+
+
+def write_csv_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write the cells of one Shapes layer as a CSV table."""
+    write_csv(path, layer_fields(data, meta))
+    return [path]

@@ -1,0 +1,43 @@
+"""The attribute head of AttriDet: regions of the backbone's maps to logits of attribute values."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+TAP_STRIDES = (4, 8)
+
+
+class AttributeHead(nn.Module):
+    """Three convolutions with pooling, then three linear layers.
+
+    The published head has the region size (24, 30) and 12 outputs; ours uses square regions.
+    Regions are cut by aligned RoIAlign, of all cells of a batch at once.
+    """
+
+    def __init__(self, channels: int, outputs: int, region: tuple[int, int] = (24, 24)) -> None:
+        super().__init__()
+        self.region = region
+        self.conv1 = nn.Conv2d(channels, 128, 3, padding=1)
+        self.conv2 = nn.Conv2d(128, 64, 3, padding=1)
+        self.conv3 = nn.Conv2d(64, 64, 3, padding=1)
+        self.fc1 = nn.Linear(64 * (region[0] // 8) * (region[1] // 8), 1024)
+        self.fc2 = nn.Linear(1024, 256)
+        self.fc3 = nn.Linear(256, outputs)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, taps: tuple[Tensor, Tensor], rois: Tensor) -> Tensor:
+        """Return logits (K, outputs) of `rois` (K, 5): index in the batch, then x0, y0, x1, y1 in input pixels."""
+        regions = [
+            roi_align(tap.float(), rois, self.region, 1 / stride, sampling_ratio=2, aligned=True)
+            for tap, stride in zip(taps, TAP_STRIDES, strict=True)
+        ]
+        x = torch.cat(regions, 1).to(self.conv1.weight.dtype)
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = F.max_pool2d(F.leaky_relu(conv(x), 0.01), 2)
+        x = self.drop(x.flatten(1))
+        x = self.drop(F.leaky_relu(self.fc1(x), 0.01))
+        x = self.drop(F.leaky_relu(self.fc2(x), 0.01))
+        return self.fc3(x)  # type: ignore[no-any-return]

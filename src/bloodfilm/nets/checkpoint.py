@@ -1,0 +1,118 @@
+"""Checkpoints: safetensors files that carry their vocabulary and model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from bloodfilm.errors import CheckpointError
+from bloodfilm.io.files import replacing
+from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.vocabulary import LLD, Vocabulary
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+DEFAULT_MODEL = "attridet-n"
+
+
+class Card(BaseModel):
+    """What a checkpoint is: how it was made, what it can say and what it cannot."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="allow")
+
+    name: str
+    size: str = "n"
+    image_size: int = 640
+    vocabulary: Vocabulary = LLD
+    classes: list[str] = []
+    """Cell types that the model was taught; it never says another."""
+    attributes: list[str] = []
+    """Attributes that the model was taught; it says "not predicted" for the others."""
+    method: str = "attridet"
+    description: str = ""
+    data: list[str] = []
+    limits: list[str] = []
+    scores: dict[str, Any] = {}
+    sha256: str = ""
+
+    @field_validator("vocabulary", mode="before")
+    @classmethod
+    def _read_vocabulary(cls, value: Any) -> Any:
+        return Vocabulary.from_dict(value) if isinstance(value, dict) else value
+
+    def to_json(self) -> str:
+        content = self.model_dump(exclude={"vocabulary", "sha256"})
+        return json.dumps(content | {"vocabulary": self.vocabulary.to_dict()})
+
+
+def save(path: Path, model: AttriDet, card: Card, half: bool = False) -> None:
+    """Write `model` and `card` to `path`; with `half`, floating-point weights as 16 bits."""
+    tensors = {
+        name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in model.state_dict().items()
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, {"bloodfilm": card.to_json()})
+
+
+def available() -> dict[str, Path]:
+    """Return the models that ship with the package, by name."""
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
+
+
+def locate(model: str | Path) -> Path:
+    """Return the file of a shipped model's name or of a path.
+
+    Raises
+    ------
+    CheckpointError
+        If there is neither such a model nor such a file.
+    """
+    known = available()
+    if str(model) in known:
+        return known[str(model)]
+    if Path(model).is_file():
+        return Path(model)
+    raise CheckpointError(f"No model {model}: give a checkpoint file or one of {', '.join(known) or 'none shipped'}.")
+
+
+def read_card(model: str | Path) -> Card:
+    """Read the card of a checkpoint without its weights; raises `CheckpointError`."""
+    path = locate(model)
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        card = Card.model_validate_json(metadata["bloodfilm"])
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file ({error}); get it again.") from None
+    except (KeyError, ValidationError) as error:
+        raise CheckpointError(f"{path} is not a bloodfilm checkpoint ({error}).") from None
+    return card.model_copy(update={"sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+
+
+def load(model: str | Path = DEFAULT_MODEL) -> tuple[AttriDet, Card]:
+    """Load a shipped model by name or a checkpoint file; raises `CheckpointError`."""
+    card = read_card(model)
+    path = locate(model)
+    network = AttriDet(card.size, card.vocabulary)
+    expected = network.state_dict()
+    with safe_open(path, "pt") as file:
+        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    wrong = sorted(name for name in expected | found if shape(expected, name) != shape(found, name))
+    if wrong:
+        raise CheckpointError(
+            f"{path} does not fit size {card.size}: {wrong[0]} has the shape {shape(found, wrong[0])}, "
+            f"expected {shape(expected, wrong[0])} ({len(wrong)} such items)."
+        )
+    network.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in found.items()})
+    return network.eval(), card
+
+
+def shape(tensors: dict[str, torch.Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(tensors[name].shape) if name in tensors else None

@@ -1,0 +1,106 @@
+"""Fixtures shared by all tests; every test runs without a network and on the CPU."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("NAPARI_ASYNC", "0")
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.vocabulary import LLD
+
+if TYPE_CHECKING:
+    from bloodfilm.nets.attridet import AttriDet
+
+UNTAUGHT_CLASS, UNTAUGHT_ATTRIBUTE = "Metamyelocyte", "nucleolus"
+
+
+@pytest.fixture
+def cells() -> Cells:
+    """Three cells: a typed one with all attributes, one of unknown type, one without attributes."""
+    return Cells(
+        boxes=[[10, 20, 60, 80], [100, 40, 150, 90], [5, 100, 45, 140]],
+        codes=[LLD.class_code("Neutrophil"), -1, LLD.class_code("Myeloblast")],
+        scores=[0.9, 0.5, 0.7],
+        class_scores=[0.8, np.nan, 0.6],
+        attributes=[[2, 1, 0, 1, 0, 1, 0], [-1, 0, -1, -1, 1, -1, -1], [-1] * 7],
+        attribute_scores=[[0.9] * 7, [np.nan, 0.7, np.nan, np.nan, 0.6, np.nan, np.nan], [np.nan] * 7],
+    )
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """A picture (160, 200, 3) of noise."""
+    return np.random.default_rng(0).integers(0, 256, (160, 200, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def write_picture(tmp_path: Path, picture: np.ndarray) -> Callable[[str], Path]:
+    """Write the picture under a name below the test's folder."""
+
+    def write(name: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def field(cells: Cells, write_picture: Callable[[str], Path]) -> Field:
+    """A field on disk with the three cells and one that is to be ignored."""
+    path = write_picture("images/field.png")
+    ignored = np.array([[160, 100, 190, 130]], np.float32)
+    return Field(path, cells, 200, 160, ignored, "test", "images/field.png")
+
+
+@pytest.fixture(scope="session")
+def network() -> AttriDet:
+    """An untrained network that finds dozens of cells of many kinds on noise; copy it before changing it."""
+    import torch
+    from torch import nn
+
+    from bloodfilm.nets.attridet import AttriDet
+
+    torch.manual_seed(0)
+    network = AttriDet("n").train()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.momentum = 1.0
+        network.detector(torch.rand(4, 3, 96, 96))
+        for norm in norms:
+            norm.momentum = 0.03
+        for conv in network.detector.detect.m:
+            conv.weight *= 2.5
+            bias = conv.bias.view(3, -1)
+            bias[:, 4], bias[:, 5:] = -2, -1
+        network.attributes.fc3.weight *= 40
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(network: AttriDet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network as a file, for pictures of 96 px; its card leaves out one class and one attribute."""
+    from bloodfilm.nets.checkpoint import Card, save
+
+    path = tmp_path_factory.mktemp("models") / "untrained.safetensors"
+    card = Card(
+        name="untrained",
+        image_size=96,
+        classes=[name for name in LLD.classes if name != UNTAUGHT_CLASS],
+        attributes=[name for name in LLD.attribute_names if name != UNTAUGHT_ATTRIBUTE],
+    )
+    save(path, copy.deepcopy(network), card)
+    return path
