@@ -28,7 +28,7 @@ from bloodfilm.training.supervised import Settings, train
 IMAGE_SIZE = 416
 STAGES = {
     "detector": Settings(epochs=15, image_size=IMAGE_SIZE, batch=8, learning_rate=1.5e-3),
-    "full": Settings(epochs=6, image_size=IMAGE_SIZE, batch=8, learning_rate=1e-3, class_gain=0.3),
+    "full": Settings(epochs=5, image_size=IMAGE_SIZE, batch=8, learning_rate=8e-4, class_gain=0.2),
 }
 
 
@@ -39,7 +39,8 @@ def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> N
     fields = read_coco(data / "train.json")
     if stage == "full":
         settings = replace(settings, init=str(out / "detector" / "last.safetensors"))
-        fields = fields + read_coco(data / "crops-train-boxed.json")
+        small = [field for field in fields if field.source == "warty-pig"]
+        fields = fields * 2 + small + read_coco(data / "crops-train-boxed.json")
     print(f"{stage}: {len(fields)} pictures, {settings.epochs} epochs", flush=True)
     train(
         fields,

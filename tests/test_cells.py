@@ -67,7 +67,6 @@ def test_rows_are_chosen_by_number_slice_and_mask(cells: Cells, rows: Any) -> No
         np.testing.assert_array_equal(getattr(chosen, name), getattr(cells, name)[wanted])
 
 
-@pytest.mark.xfail(raises=IndexError, strict=True, reason="defect: an empty list becomes a float index")
 def test_no_rows_choose_no_cells(cells: Cells) -> None:
     assert len(cells[[]]) == 0
 

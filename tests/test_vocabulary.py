@@ -27,7 +27,9 @@ def test_a_name_outside_the_vocabulary_is_unknown() -> None:
     assert LLD.class_name(UNKNOWN) == UNKNOWN_CLASS
 
 
-@pytest.mark.parametrize(("word", "code"), [("Large", 2), (" small ", 0), ("huge", UNKNOWN), (None, UNKNOWN), (1, UNKNOWN)])
+@pytest.mark.parametrize(
+    ("word", "code"), [("Large", 2), (" small ", 0), ("huge", UNKNOWN), (None, UNKNOWN), (1, UNKNOWN)]
+)
 def test_an_attribute_knows_only_its_own_words(word: object, code: int) -> None:
     assert LLD.attributes[0].code(word) == code
 

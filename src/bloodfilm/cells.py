@@ -92,7 +92,8 @@ class Cells:
 
     def __getitem__(self, rows: npt.NDArray[Any] | slice | Sequence[int]) -> Cells:
         """Return the cells that a mask, a slice or row numbers choose."""
-        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+        if not isinstance(rows, slice):
+            rows = np.asarray(rows) if len(rows) else np.empty(0, int)
         names = ("boxes", "codes", "scores", "class_scores", "attributes", "attribute_scores")
         extra = {name: column[rows] for name, column in self.extra.items()}
         return replace(self, **{name: getattr(self, name)[rows] for name in names}, extra=extra)

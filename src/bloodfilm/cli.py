@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -246,10 +247,16 @@ def _progress() -> Progress:
 
 
 def _cell_table(cells: Cells, title: str) -> Table:
+    """Show cells in 80 columns: attributes by the last word of their name, those that nobody predicted below."""
     frame = cells.to_frame()
-    names = ["class", "score", *cells.vocabulary.attribute_names]
-    table = Table(*(name.replace("_", " ") for name in names), title=title)
-    for row in frame[names].itertuples(index=False):
+    read = (cells.attributes >= 0).any(0)
+    names = cells.vocabulary.attribute_names
+    silent = [name.replace("_", " ") for name, said in zip(names, read, strict=True) if not said]
+    shown = ["class", "score", *(name for name, said in zip(names, read, strict=True) if said)]
+    caption = f"Not predicted: {', '.join(silent)}." if silent else None
+    headers = [name.split("_")[-1] for name in shown]
+    table = Table(*headers, title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for row in frame[shown].itertuples(index=False):
         table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
     return table
 

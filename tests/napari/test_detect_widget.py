@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,10 +16,9 @@ READY = "Detect white blood cells"
 
 
 @pytest.fixture
-def panel(make_napari_viewer_proxy: Callable[[], object]) -> Iterator[DetectWidget]:
-    viewer = make_napari_viewer_proxy()
-    viewer.add_image(sample_field()[0], rgb=True, name="field", scale=(0.5, 0.5))
-    _, widget = viewer.window.add_plugin_dock_widget("bloodfilm", READY)
+def panel(window) -> Iterator[DetectWidget]:
+    window.add_image(sample_field()[0], rgb=True, name="field", scale=(0.5, 0.5))
+    _, widget = window.window.add_plugin_dock_widget("bloodfilm", READY)
     yield widget
     widget.close()
 
@@ -39,7 +37,6 @@ def test_one_click_boxes_the_cells_of_the_active_picture(panel: DetectWidget, qt
     np.testing.assert_allclose(cells.scale, image.scale)
     assert f"{cells.nshapes} white blood cells" in panel.summary.text()
     assert "cpu" in panel.summary.text()
-    assert "torch" not in sys.modules or "torch" in getattr(sys, "_loaded_before", {"torch"})
 
 
 def test_the_score_filters_without_running_again(panel: DetectWidget, qtbot) -> None:
@@ -76,14 +73,14 @@ def test_cancel_leaves_the_layers_untouched(panel: DetectWidget, qtbot) -> None:
 
 
 def test_the_window_answers_while_it_searches(panel: DetectWidget, qtbot) -> None:
-    ticks = [time.perf_counter()]
+    ticks: list[float] = []
     timer = QTimer()
-    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()) if panel._job is not None else None)
     timer.start(10)
-    panel.button.click()
-    qtbot.waitUntil(lambda: panel._shown is not None or "color:#ff6b6b" in panel.summary.text(), timeout=120_000)
+    run(panel, qtbot)
     timer.stop()
-    assert len(ticks) > 10
+    assert len(ticks) > 50, "the search, start of the model included, takes longer than this"
+    assert np.diff(ticks).max() < 0.1
 
 
 def test_a_model_that_is_none_is_told_in_the_panel(panel: DetectWidget, qtbot, tmp_path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from bloodfilm.cells import Cells, Field
 from bloodfilm.detection.detector import MAX_WHOLE, MIN_SCORE, Detector
 from bloodfilm.errors import PictureError
-from bloodfilm.io.images import RGB, read_image
+from bloodfilm.io.images import MIN_SIDE, RGB, read_image
 
 READERS = 2
 
@@ -63,7 +63,8 @@ def _search(
 ) -> Iterator[Field]:
     x0, y0, x1, y1 = region or (0, 0, None, None)
     parts = [picture[y0:y1, x0:x1] for _, picture in pictures]
-    small = [i for i, part in enumerate(parts) if tile is None and part.size and max(part.shape) <= MAX_WHOLE]
+    sides = [part.shape[:2] for part in parts]
+    small = [i for i, side in enumerate(sides) if tile is None and min(side) >= MIN_SIDE and max(side) <= MAX_WHOLE]
     together = dict(zip(small, detector.detect_batch([parts[i] for i in small], min_score), strict=True))
     for i, (path, picture) in enumerate(pictures):
         try:

@@ -163,8 +163,8 @@ class Detector:
         class_scores, codes = found.classes[mine].max(1)
         sure = class_scores.numpy() >= MIN_CLASS_SCORE
         best = [part.max(1) for part in torch.split(found.attributes[mine], list(self.card.vocabulary.value_counts), 1)]
-        values = np.stack([part.indices.numpy() for part in best], 1)
-        value_scores = np.stack([part.values.numpy() for part in best], 1)
+        values = np.array([part.indices.numpy() for part in best]).reshape(len(best), -1).T
+        value_scores = np.array([part.values.numpy() for part in best]).reshape(len(best), -1).T
         return Cells(
             boxes[mine.numpy()],
             codes=np.where(sure, codes.numpy(), UNKNOWN),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import torch
 
-import bloodfilm
 from bloodfilm.detection.detector import MAX_OVERLAP, Detector
 
 
 def provenance(detector: Detector, **settings: Any) -> dict[str, Any]:
     """Return what a reader of the result needs to repeat it."""
     return {
-        "software": f"bloodfilm {bloodfilm.__version__}",
+        "software": f"bloodfilm {version('bloodfilm')}",
         "torch": torch.__version__,
         "model": detector.card.name,
         "model_sha256": detector.card.sha256,

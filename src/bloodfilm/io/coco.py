@@ -65,7 +65,7 @@ def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
     """
     path = Path(path)
     content = _parse(path)
-    names = {category.id: category.name for category in content.categories}
+    names: dict[int | None, str] = {category.id: category.name for category in content.categories}
     by_image = defaultdict(list)
     for row, annotation in enumerate(content.annotations):
         by_image[annotation.image_id].append((row, annotation))
@@ -90,7 +90,7 @@ def _field(
     path: Path,
     image: _Image,
     annotations: list[tuple[int, _Annotation]],
-    names: dict[int, str],
+    names: dict[int | None, str],
     vocabulary: Vocabulary,
 ) -> Field:
     size = np.array([image.width, image.height] * 2, np.float32)
@@ -106,7 +106,7 @@ def _field(
     crowd = np.array([a.iscrowd for _, a in annotations], bool)
     kept = [a for _, a in annotations if not a.iscrowd]
     words = [lld_words(a.attributes or a.model_extra or {}, vocabulary) for a in kept]
-    codes = [vocabulary.class_code(names.get(k.category_id or -1, k.category_name or "")) for k in kept]
+    codes = [vocabulary.class_code(names.get(k.category_id, k.category_name or "")) for k in kept]
     scores = [[a.attribute_scores.get(name, np.nan) for name in vocabulary.attribute_names] for a in kept]
     a = len(vocabulary.attributes)
     cells = Cells(
@@ -148,8 +148,8 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
 
 
 def _box(box: Any) -> dict[str, Any]:
-    x0, y0, x1, y1 = (round(float(v), 2) for v in box)
-    return {"bbox": [x0, y0, round(x1 - x0, 2), round(y1 - y0, 2)], "area": round((x1 - x0) * (y1 - y0), 2)}
+    x0, y0, x1, y1 = (round(float(v), 4) for v in box)
+    return {"bbox": [x0, y0, round(x1 - x0, 4), round(y1 - y0, 4)], "area": round((x1 - x0) * (y1 - y0), 2)}
 
 
 def _annotation(cells: Cells, row: int) -> dict[str, Any]:

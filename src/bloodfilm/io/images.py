@@ -9,7 +9,7 @@ channel first        moved last, where the last axis cannot be the colour and th
 1 bit                0 and 255
 16 bit               scaled from the smallest of 8, 10, 12, 14 and 16 bits that holds its maximum
 float                0 to 1 as it is, up to 255 as 8 bit, above that scaled to its maximum
-palette, CMYK, JFIF  converted by Pillow
+palette, CMYK        converted to RGB
 NaN, infinite,       refused, with the file and the reason
 negative, complex,
 empty, below 8 px,
@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import Image
+from tifffile import PHOTOMETRIC
 
 from bloodfilm.errors import PictureError
 
@@ -46,7 +47,7 @@ def as_rgb(array: npt.ArrayLike, name: str = "picture") -> RGB:
         If it is none of these pictures.
     """
     picture = np.asarray(array)
-    if picture.dtype == object or np.iscomplexobj(picture):
+    if picture.dtype.kind not in "buif":
         raise PictureError(name, f"values of the kind {picture.dtype} are no picture.")
     if picture.size == 0:
         raise PictureError(name, f"the picture is empty, its shape is {picture.shape}.")
@@ -123,12 +124,16 @@ def read_image(path: str | Path) -> RGB:
 def _read_tiff(path: Path) -> npt.NDArray[Any]:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
+        photometric = series.keyframe.photometric
+        if photometric in (PHOTOMETRIC.PALETTE, PHOTOMETRIC.SEPARATED):
+            return _read_pillow(path)
         array, axes = series.asarray(), series.axes
-    for position in reversed(range(len(axes))):
-        if axes[position] not in "YXSC" and array.shape[position] == 1:
-            array = np.squeeze(array, position)
-    if array.ndim > 3:
+    single = tuple(i for i, axis in enumerate(axes) if axis not in "YXSC" and array.shape[i] == 1)
+    array = np.squeeze(array, single)
+    if array.ndim - ("S" in axes or "C" in axes) > 2:
         raise PictureError(str(path), f"it is a stack (axes {axes}, shape {array.shape}); give one picture at a time.")
+    if photometric == PHOTOMETRIC.MINISWHITE:
+        array = np.iinfo(array.dtype).max - array
     return array
 
 

@@ -17,7 +17,9 @@ def lld_words(values: Mapping[str, Any], vocabulary: Vocabulary) -> list[int]:
     LLD spells some names in several ways. A number that is no value of its attribute (2 or 4 of a binary
     one) means "not applicable"; cell size 2 is a value unless all other attributes are not applicable.
     """
-    given = {MISSPELT.get(normalise(name), normalise(name)): value for name, value in values.items()}
+    names = [normalise(name) for name in vocabulary.attribute_names]
+    spelt = {MISSPELT.get(normalise(name), normalise(name)): value for name, value in values.items()}
+    given = {name: value for name, value in spelt.items() if name in names}
     codes = []
     for attribute in vocabulary.attributes:
         value = given.get(normalise(attribute.name))
@@ -25,9 +27,10 @@ def lld_words(values: Mapping[str, Any], vocabulary: Vocabulary) -> list[int]:
             codes.append(int(value) if 0 <= value < len(attribute.values) else UNKNOWN)
         else:
             codes.append(attribute.code(value))
-    numeric = [name for name, value in given.items() if isinstance(value, int | float)]
-    if numeric and all(code == UNKNOWN for code in codes[1:]):
-        codes = [UNKNOWN] * len(codes)
+    others = [code for name, code in zip(names, codes, strict=True) if name != "cell size"]
+    in_numbers = any(isinstance(value, int | float) for value in given.values())
+    if in_numbers and others and all(code == UNKNOWN for code in others):
+        return [UNKNOWN] * len(codes)
     return codes
 
 

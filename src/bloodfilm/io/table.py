@@ -43,7 +43,7 @@ def read_csv(path: str | Path, vocabulary: Vocabulary = LLD) -> dict[str, Cells]
         If it is no such file.
     """
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
         groups = frame.groupby("image", sort=False)
         return {
             str(name): Cells.from_frame(rows[CORNERS], rows.drop(columns=["image", *CORNERS]), vocabulary)

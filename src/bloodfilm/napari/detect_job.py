@@ -27,13 +27,17 @@ class DetectJob(QObject):
         super().__init__()
         self._stop = threading.Event()
 
-        def run() -> Outcome | None:
-            picture = part.load()
-            return process.detect(picture, model, device, CANDIDATE_SCORE, self.progressed.emit, self._stop.is_set)
+        def run() -> Outcome | str | None:
+            try:
+                return process.detect(
+                    part.load(), model, device, CANDIDATE_SCORE, self.progressed.emit, self._stop.is_set
+                )
+            except (UserError, RuntimeError) as error:
+                return str(error)
 
-        self._worker = create_worker(run, _start_thread=False, _ignore_errors=True)
+        self._worker = create_worker(run, _start_thread=False)
         self._worker.returned.connect(self._on_returned)
-        self._worker.errored.connect(self._on_error)
+        self._worker.errored.connect(lambda error: self.failed.emit(f"{type(error).__name__}: {error}"))
 
     def start(self) -> None:
         self._worker.start()
@@ -42,11 +46,10 @@ class DetectJob(QObject):
         """Ask the job to stop after the batch in hand."""
         self._stop.set()
 
-    def _on_returned(self, outcome: Outcome | None) -> None:
+    def _on_returned(self, outcome: Outcome | str | None) -> None:
         if outcome is None or self._stop.is_set():
             self.cancelled.emit()
-        else:
+        elif isinstance(outcome, Outcome):
             self.finished.emit(outcome)
-
-    def _on_error(self, error: Exception) -> None:
-        self.failed.emit(str(error) if isinstance(error, UserError | RuntimeError) else f"{type(error).__name__}: {error}")
+        else:
+            self.failed.emit(outcome)

@@ -54,7 +54,7 @@ class AttriDet(nn.Module):
         image, place, found = image[kept], place[kept], found[kept]
         logits = self.attributes(features.taps, torch.cat((image[:, None].float(), found), 1)).float()
         values = [part.softmax(1) for part in torch.split(logits, list(self.vocabulary.value_counts), 1)]
-        return Found(image, found, scores[image, place], classes[image, place].sigmoid(), torch.cat(values, 1))
+        return Found(image, found, scores[image, place], classes[image, place].sigmoid(), torch.cat(values, 1) if values else logits)
 
     def fuse(self) -> AttriDet:
         """Fold every batch normalisation into its convolution, for inference only."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -27,7 +27,7 @@ class Card(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="allow")
 
     name: str
-    size: str = "n"
+    size: Literal["n", "s", "m", "l", "x"] = "n"
     image_size: int = 640
     vocabulary: Vocabulary = LLD
     classes: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bloodfilm.cells import Field
+from bloodfilm.cells import Cells, Field
 from bloodfilm.detection.letterbox import letterbox
 from bloodfilm.io.images import read_image
 
@@ -33,6 +34,10 @@ Sample = tuple[Tensor, Tensor, Tensor, Tensor]
 
 PAD = 114
 MOSAIC_SCALE = 0.7
+MAX_SQUEEZE = 0.2
+"""Limit of the random change of aspect, as a logarithm."""
+
+MIN_SIDE = 3
 MIN_VISIBLE = 0.4
 """Share of a cell that must be left after cropping; less is neither a cell nor background worth learning."""
 
@@ -74,7 +79,7 @@ class FieldDataset(Dataset[Sample]):
         self.scale = scale
         self.seed = seed
         self.epoch = 0
-        self._cache: dict[int, tuple[Tensor, float]] = {}
+        self._cache: dict[Path, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.fields)
@@ -85,20 +90,20 @@ class FieldDataset(Dataset[Sample]):
             return self._place(index, random, (0, 0, self.image_size, self.image_size))
         return self._mosaic(index, random)
 
-    def _picture(self, index: int) -> tuple[Tensor, float]:
-        """Return the field, its longer side brought to the canvas, and the factor."""
-        if index not in self._cache:
-            image, factor, _ = letterbox(read_image(self.fields[index].path), self.image_size, pad_to=1)
-            self._cache[index] = image, factor
-        return self._cache[index]
+    def _picture(self, index: int) -> Tensor:
+        """Return the field with its longer side brought to that of the canvas."""
+        path = self.fields[index].path
+        if path not in self._cache:
+            self._cache[path], _, _ = letterbox(read_image(path), self.image_size, pad_to=1)
+        return self._cache[path]
 
     def _place(
         self, index: int, random: np.random.Generator, window: tuple[int, int, int, int], reduce: float = 1.0
     ) -> Sample:
         """Return a canvas with one field, magnified at random and by `reduce`, at a random place of `window`."""
-        image, factor = self._picture(index)
+        image = self._picture(index)
         magnification = reduce * math.exp(random.uniform(*np.log(self.scale)))
-        squeeze = math.exp(random.uniform(-0.2, 0.2))
+        squeeze = math.exp(random.uniform(-MAX_SQUEEZE, MAX_SQUEEZE))
         height = max(round(image.shape[1] * magnification * squeeze), 8)
         width = max(round(image.shape[2] * magnification / squeeze), 8)
         image = TF.resize(image, [height, width], antialias=True)
@@ -109,16 +114,10 @@ class FieldDataset(Dataset[Sample]):
         part = image[:, max(-top, 0) : y1 - y0 - top, max(-left, 0) : x1 - x0 - left]
         y, x = y0 + max(top, 0), x0 + max(left, 0)
         canvas[:, y : y + part.shape[1], x : x + part.shape[2]] = part
-        cells = self.fields[index].cells
-        stretch = np.array([width, height] * 2) / ([self.fields[index].width, self.fields[index].height] * 2)
-        boxes = torch.from_numpy((cells.boxes * stretch + [x0 + left, y0 + top] * 2).astype(np.float32))
-        shown = boxes.clone()
-        shown[:, 0::2] = shown[:, 0::2].clamp(x0, x1)
-        shown[:, 1::2] = shown[:, 1::2].clamp(y0, y1)
-        kept = (_area(shown) > MIN_VISIBLE * _area(boxes)) & ((shown[:, 2:] - shown[:, :2]).min(1).values > 3)
-        codes = torch.from_numpy(cells.codes.astype(np.int64))
-        attributes = torch.from_numpy(cells.attributes.astype(np.int64))
-        return canvas, shown[kept], codes[kept], attributes[kept]
+        field = self.fields[index]
+        stretch = np.array([width / field.width, height / field.height] * 2)
+        boxes = torch.from_numpy((field.cells.boxes * stretch + [x0 + left, y0 + top] * 2).astype(np.float32))
+        return canvas, *_visible(boxes, field.cells, window)
 
     def _mosaic(self, index: int, random: np.random.Generator) -> Sample:
         side = self.image_size
@@ -133,6 +132,17 @@ class FieldDataset(Dataset[Sample]):
         for (image, *_), (x0, y0, x1, y1) in zip(parts, windows, strict=True):
             canvas[:, y0:y1, x0:x1] = image[:, y0:y1, x0:x1]
         return canvas, *(torch.cat(column) for column in list(zip(*parts, strict=True))[1:])  # type: ignore[return-value]
+
+
+def _visible(boxes: Tensor, cells: Cells, window: tuple[int, int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return boxes cut at `window`, classes and attributes of the cells of which enough is left."""
+    x0, y0, x1, y1 = window
+    low, high = torch.tensor([x0, y0, x0, y0]), torch.tensor([x1, y1, x1, y1])
+    shown = boxes.maximum(low).minimum(high)
+    kept = (_area(shown) > MIN_VISIBLE * _area(boxes)) & ((shown[:, 2:] - shown[:, :2]).min(1).values > MIN_SIDE)
+    codes = torch.from_numpy(cells.codes.astype(np.int64))
+    attributes = torch.from_numpy(cells.attributes.astype(np.int64))
+    return shown[kept], codes[kept], attributes[kept]
 
 
 def _area(boxes: Tensor) -> Tensor:

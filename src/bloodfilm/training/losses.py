@@ -69,4 +69,4 @@ def attribute_loss(logits: Tensor, codes: Tensor, value_counts: tuple[int, ...])
         F.cross_entropy(part, column, ignore_index=UNKNOWN, reduction="sum")
         for part, column in zip(torch.split(logits, list(value_counts), 1), codes.T, strict=True)
     ]
-    return torch.stack(parts).sum() / (codes != UNKNOWN).sum().clamp(min=1)
+    return sum(parts, logits.new_zeros(())) / (codes != UNKNOWN).sum().clamp(min=1)

@@ -1,0 +1,5 @@
+"""Run the command line with ``python -m bloodfilm``."""
+
+from bloodfilm.cli import main
+
+main()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bloodfilm.cells import Field
+from bloodfilm.errors import UserError
+from bloodfilm.evaluation.report import evaluate
+
+Annotated = Callable[..., Field]
+BOX, OTHER = [[10, 10, 50, 50]], [[100, 100, 150, 150]]
+
+
+def test_pictures_go_together_by_name(annotated: Annotated) -> None:
+    truth = [annotated(BOX, name="a.png", codes=[3]), annotated(OTHER, name="b.png", codes=[7])]
+    found = [annotated(OTHER, name="b.png", codes=[7]), annotated(BOX, name="a.png", codes=[3])]
+    result = evaluate(truth, found)
+    assert result["detection"]["ap"] == 1
+    assert result["attributes"]["class"]["accuracy"] == 1
+
+
+def test_a_picture_that_was_not_searched_found_nothing(annotated: Annotated) -> None:
+    result = evaluate([annotated(BOX, name="a.png"), annotated(BOX, name="b.png")], [annotated(BOX, name="a.png")])
+    assert (result["detection"]["recall"], result["detection"]["fields"]) == (0.5, 2)
+
+
+def test_a_picture_without_truth_does_not_count(annotated: Annotated) -> None:
+    result = evaluate([annotated(BOX)], [annotated(BOX), annotated(OTHER, name="further.png")])
+    assert (result["detection"]["false_per_field"], result["detection"]["fields"]) == (0, 1)
+
+
+def test_the_score_limit_reaches_both_parts(annotated: Annotated) -> None:
+    truth, found = [annotated(BOX, codes=[3])], [annotated(BOX, codes=[3], scores=[0.4])]
+    result = evaluate(truth, found, min_score=0.5)
+    assert result["detection"]["recall"] == 0
+    assert result["attributes"]["class"]["cells"] == 0
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_files_without_a_common_picture_are_an_error_that_names_one_of_each(annotated: Annotated, count: int) -> None:
+    found = [annotated(BOX, name="other.png")] * count
+    with pytest.raises(UserError, match=f"truth has a.png, the found cells {'other.png' if count else 'none'}"):
+        evaluate([annotated(BOX)], found)

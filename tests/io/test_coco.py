@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.errors import LabelError
+from bloodfilm.io.coco import looks_like_coco, read_coco, write_coco
+from bloodfilm.vocabulary import LLD, UNKNOWN, Attribute, Vocabulary
+
+IMAGE = {"id": 1, "file_name": "a.png", "width": 100, "height": 50}
+ANNOTATION = {"id": 1, "image_id": 1, "category_id": 3, "bbox": [10, 20, 30, 20]}
+CATEGORIES = [{"id": 3, "name": "neutrophil"}]
+
+
+def write(path: Path, **changes: Any) -> Path:
+    """Write a COCO file with one cell, but for `changes`."""
+    content = {"images": [IMAGE], "annotations": [ANNOTATION], "categories": CATEGORIES} | changes
+    path.write_text(json.dumps({name: value for name, value in content.items() if value is not None}))
+    return path
+
+
+def with_annotation(path: Path, **changes: Any) -> Cells:
+    """Return the cells of a file with one annotation that has `changes`."""
+    return read_coco(write(path, annotations=[ANNOTATION | changes]))[0].cells
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "labels.json"
+
+
+def test_what_is_written_is_read_again(field: Field, tmp_path: Path) -> None:
+    write_coco(tmp_path / "cells.json", [field])
+    (back,) = read_coco(tmp_path / "cells.json")
+    for name in ("boxes", "codes", "scores", "class_scores", "attributes", "attribute_scores"):
+        np.testing.assert_allclose(getattr(back.cells, name), getattr(field.cells, name), atol=1e-4, err_msg=name)
+    np.testing.assert_array_equal(back.ignored, field.ignored)
+    assert (back.path, back.name, back.source) == (field.path, field.name, field.source)
+    assert (back.width, back.height) == (field.width, field.height)
+
+
+def test_another_vocabulary_is_written_and_read_by_its_names(tmp_path: Path) -> None:
+    vocabulary = Vocabulary(("Blast", "Other"), (Attribute("size", ("s", "m")), Attribute("shape", ("round", "odd"))))
+    cells = Cells([[1, 1, 9, 9]], codes=[1], attributes=[[1, 0]], vocabulary=vocabulary)
+    write_coco(tmp_path / "cells.json", [Field(tmp_path / "a.png", cells, 10, 10, name="a.png")])
+    back = read_coco(tmp_path / "cells.json", vocabulary)[0].cells
+    assert (back.codes.tolist(), back.attributes.tolist()) == ([1], [[1, 0]])
+    assert read_coco(tmp_path / "cells.json")[0].cells.codes.tolist() == [UNKNOWN]
+
+
+def test_pictures_without_cells_are_kept_in_order(tmp_path: Path) -> None:
+    fields = [Field(tmp_path / name, Cells.empty(), 20, 10, name=name) for name in ("b.png", "a.png")]
+    write_coco(tmp_path / "cells.json", fields)
+    back = read_coco(tmp_path / "cells.json")
+    assert [(f.name, len(f.cells), len(f.ignored)) for f in back] == [("b.png", 0, 0), ("a.png", 0, 0)]
+
+
+def test_each_cell_stays_with_its_picture(field: Field, tmp_path: Path) -> None:
+    other = replace(field, cells=field.cells[1:], name="images/other.png")
+    write_coco(tmp_path / "cells.json", [field, other])
+    back = read_coco(tmp_path / "cells.json")
+    assert [f.cells.boxes.tolist() for f in back] == [field.cells.boxes.tolist(), other.cells.boxes.tolist()]
+
+
+def test_the_file_is_coco_for_other_programs(field: Field, tmp_path: Path) -> None:
+    write_coco(tmp_path / "cells.json", [field, field], {"model": "m"})
+    content = json.loads((tmp_path / "cells.json").read_text())
+    assert content["info"] == {"model": "m"}
+    ids = [a["id"] for a in content["annotations"]]
+    assert len(set(ids)) == len(ids) == 8
+    first = content["annotations"][0]
+    assert (first["bbox"], first["area"], first["iscrowd"]) == ([10, 20, 50, 60], 3000, 0)
+    assert first["attributes"]["nucleolus"] == "prominent"
+    assert {c["id"]: c["name"] for c in content["categories"]}[first["category_id"]] == "Neutrophil"
+    assert {a["category_id"] for a in content["annotations"]} <= {c["id"] for c in content["categories"]}
+
+
+def test_nothing_at_all_can_be_written_and_read(tmp_path: Path) -> None:
+    write_coco(tmp_path / "cells.json", [])
+    assert read_coco(tmp_path / "cells.json") == []
+
+
+@pytest.mark.parametrize("info", [{"bad": object()}, {"bad": {1, 2}}], ids=["object", "set"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    field: Field, tmp_path: Path, info: dict[str, Any]
+) -> None:
+    path = tmp_path / "out" / "cells.json"
+    write_coco(path, [field])
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        write_coco(path, [field, field], info)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_smallest_cell_that_can_be_written_can_be_read(tmp_path: Path) -> None:
+    field = Field(tmp_path / "a.png", Cells([[10, 10, 10.004, 20]]), 30, 30, name="a.png")
+    write_coco(tmp_path / "cells.json", [field])
+    assert len(read_coco(tmp_path / "cells.json")[0].cells) == 1
+
+
+def test_classes_go_by_name_not_by_id(file: Path) -> None:
+    names = {9: "Lymphoblast", 4: "atypical_lymphocyte", 1: " NONE ", 2: "Basophil"}
+    categories = [{"id": i, "name": name} for i, name in names.items()]
+    annotations = [ANNOTATION | {"category_id": i} for i in names]
+    cells = read_coco(write(file, categories=categories, annotations=annotations))[0].cells
+    assert cells.class_names == ["Lymphoblast", "Atypical lymphocyte", "None", "Basophil"]
+
+
+def test_a_category_may_have_the_id_0(file: Path) -> None:
+    cells = read_coco(
+        write(file, categories=[{"id": 0, "name": "Basophil"}], annotations=[ANNOTATION | {"category_id": 0}])
+    )
+    assert cells[0].cells.class_names == ["Basophil"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"category_id": None},
+        {"category_id": 77},
+        {"category_id": 4},
+        {"category_id": None, "category_name": "smudge cell"},
+    ],
+)
+def test_a_cell_without_a_known_class_is_unknown(file: Path, changes: dict[str, Any]) -> None:
+    categories = [*CATEGORIES, {"id": 4, "name": "smudge cell"}]
+    content = write(file, annotations=[ANNOTATION | changes], categories=categories)
+    assert read_coco(content)[0].cells.codes.tolist() == [UNKNOWN]
+
+
+def test_the_name_in_an_annotation_serves_where_categories_are_missing(file: Path) -> None:
+    content = write(file, annotations=[ANNOTATION | {"category_name": "monoblast"}], categories=None)
+    assert read_coco(content)[0].cells.class_names == ["Monoblast"]
+
+
+def test_flat_attributes_of_lld_are_read_with_their_misspelling(file: Path) -> None:
+    flat = dict.fromkeys(LLD.attribute_names, 1) | {"nuclear_chromatio": 0, "nucleolus": 4, "cell_id": 3, "area": 600}
+    del flat["nuclear_chromatin"]
+    assert with_annotation(file, **flat).attributes.tolist() == [[1, 0, 1, UNKNOWN, 1, 1, 1]]
+
+
+def test_an_artefact_of_lld_has_no_attributes(file: Path) -> None:
+    flat = dict.fromkeys(LLD.attribute_names, 4)
+    content = write(file, categories=[{"id": 3, "name": "none"}], annotations=[ANNOTATION | flat])
+    cells = read_coco(content)[0].cells
+    assert (cells.class_names, cells.attributes.tolist()) == (["None"], [[UNKNOWN] * 7])
+
+
+def test_scores_are_those_of_annotation_where_none_are_given(file: Path) -> None:
+    cells = with_annotation(file)
+    assert cells.scores.tolist() == [1]
+    assert np.isnan(cells.class_scores).all()
+
+
+@pytest.mark.parametrize(
+    ("bbox", "wanted"),
+    [([-5, -8, 30, 20], [0, 0, 25, 12]), ([90, 40, 30, 20], [90, 40, 100, 50]), ([0, 0, 100, 50], [0, 0, 100, 50])],
+)
+def test_a_box_is_cut_at_the_edge_of_its_picture(file: Path, bbox: list[float], wanted: list[float]) -> None:
+    assert with_annotation(file, bbox=bbox).boxes.tolist() == [wanted]
+
+
+@pytest.mark.parametrize(
+    "bbox", [[120, 10, 20, 20], [10, -30, 20, 20], [10, 10, 0, 20], [10, 10, 20, -5], [float("nan"), 0, 9, 9]], ids=str
+)
+def test_a_box_without_area_in_its_picture_is_an_error_with_its_place(file: Path, bbox: list[float]) -> None:
+    with pytest.raises(LabelError, match=r"labels.json: annotations.1: .* a.png \(100 x 50 px\)"):
+        read_coco(write(file, annotations=[ANNOTATION, ANNOTATION | {"bbox": bbox}]))
+
+
+def test_a_crowd_is_ignored_not_a_cell(file: Path) -> None:
+    crowd = ANNOTATION | {"iscrowd": 1, "bbox": [50, 0, 10, 10]}
+    (field,) = read_coco(write(file, annotations=[crowd, ANNOTATION]))
+    assert (field.cells.boxes.tolist(), field.ignored.tolist()) == ([[10, 20, 40, 40]], [[50, 0, 60, 10]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"images": None}, "images: Field required"),
+        ({"images": [{"id": 1, "file_name": "a.png", "width": 9}]}, "images.0.height"),
+        ({"images": [IMAGE, IMAGE | {"width": 0}]}, "images.1.width"),
+        ({"annotations": [ANNOTATION, {"image_id": 1}]}, "annotations.1.bbox"),
+        ({"annotations": [ANNOTATION | {"bbox": [1, 2, 3]}]}, "annotations.0.bbox"),
+        ({"annotations": [ANNOTATION | {"bbox": [1, 2, "wide", 4]}]}, "annotations.0.bbox.2"),
+        ({"annotations": [ANNOTATION | {"image_id": 8}]}, "image 8, which is not in images"),
+        ({"categories": [{"id": 1}]}, "categories.0.name"),
+    ],
+)
+def test_an_error_names_the_file_and_the_place(file: Path, changes: dict[str, Any], place: str) -> None:
+    with pytest.raises(LabelError, match=place) as caught:
+        read_coco(write(file, **changes))
+    assert str(caught.value).startswith(f"{file}: ")
+
+
+def test_the_number_of_errors_is_told(file: Path) -> None:
+    with pytest.raises(LabelError, match="3 such problems"):
+        read_coco(write(file, annotations=[{"image_id": 1}] * 3))
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "3"])
+def test_what_is_no_coco_file_is_an_error_with_its_name(file: Path, content: str | None) -> None:
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(LabelError, match=r"labels\.json: "):
+        read_coco(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "answer"),
+    [
+        ("a.json", '{"images": [], "annotations": [], "categories": []}', True),
+        ("a.JSON", '{"images": [], "annotations": [], "categories": []}', True),
+        ("a.txt", '{"images": [], "annotations": [], "categories": []}', False),
+        ("a.json", '{"images": [], "annotations": []}', False),
+        ("a.json", "[1, 2]", False),
+        ("a.json", "{", False),
+        ("a.json", None, False),
+    ],
+)
+def test_coco_files_are_told_from_others(tmp_path: Path, name: str, content: str | None, answer: bool) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    assert looks_like_coco(tmp_path / name) is answer

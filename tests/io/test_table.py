@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.errors import LabelError
+from bloodfilm.io.table import read_csv, to_table, write_csv
+from bloodfilm.vocabulary import LLD
+
+
+def test_what_is_written_is_read_again(field: Field, tmp_path: Path) -> None:
+    other = replace(field, cells=field.cells[1:], name="other.png")
+    write_csv(tmp_path / "cells.csv", [field, other])
+    back = read_csv(tmp_path / "cells.csv")
+    assert list(back) == ["images/field.png", "other.png"]
+    for name in ("boxes", "codes", "scores", "class_scores", "attributes", "attribute_scores"):
+        np.testing.assert_allclose(getattr(back["other.png"], name), getattr(other.cells, name), atol=1e-4)
+
+
+def test_the_class_none_is_read_again(tmp_path: Path) -> None:
+    field = Field(tmp_path / "a.png", Cells([[1, 1, 9, 9]], codes=[LLD.class_code("None")]), 20, 20, name="a.png")
+    write_csv(tmp_path / "cells.csv", [field])
+    assert read_csv(tmp_path / "cells.csv")["a.png"].class_names == ["None"]
+
+
+def test_a_row_says_picture_box_type_scores_and_attributes(field: Field) -> None:
+    table = to_table([field])
+    assert list(table)[:8] == ["image", "x0", "y0", "x1", "y1", "class", "score", "class_score"]
+    assert list(table)[8:] == [n for a in LLD.attribute_names for n in (a, f"{a}_score")]
+    assert table.loc[0, ["image", "x0", "y1", "class", "cell_size"]].tolist() == [
+        *("images/field.png", 10, 80, "Neutrophil", "large")
+    ]
+
+
+def test_words_of_pictures_without_cells_do_not_change_the_table(field: Field) -> None:
+    empty = replace(field, cells=Cells.empty())
+    pd.testing.assert_frame_equal(to_table([empty, field]), to_table([field]))
+
+
+@pytest.mark.parametrize("pictures", [0, 1])
+def test_without_cells_a_table_is_its_header(field: Field, tmp_path: Path, pictures: int) -> None:
+    write_csv(tmp_path / "cells.csv", [replace(field, cells=Cells.empty())] * pictures)
+    assert (tmp_path / "cells.csv").read_text().splitlines() == [",".join(to_table([field]))]
+    assert read_csv(tmp_path / "cells.csv") == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "",
+        "a,b\n1,2\n",
+        "image,x0,y0,x1\na.png,1,2,3\n",
+        "image,x0,y0,x1,y1\na.png,9,9,1,1\n",
+        "image,x0,y0,x1,y1\na,w,0,1,1",
+    ],
+    ids=["missing", "empty", "other columns", "no y1", "inside out", "a word for a number"],
+)
+def test_what_is_no_table_of_cells_is_an_error_with_its_name(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "cells.csv").write_text(content)
+    with pytest.raises(LabelError, match=r"cells\.csv: not a table of cells"):
+        read_csv(tmp_path / "cells.csv")

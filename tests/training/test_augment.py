@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from bloodfilm.training.augment import HED_FROM_RGB, augment, jitter_colour
+from bloodfilm.training.data import Targets
+
+COUNT = 16
+
+
+def batch() -> tuple[Tensor, Targets]:
+    """Return light images with one dark rectangle each, off the middle, and its box."""
+    images = torch.full((COUNT, 3, 48, 64), 0.9)
+    boxes = torch.tensor([[5.0, 8, 25, 18]]).repeat(COUNT, 1)
+    images[:, :, 8:18, 5:25] = torch.tensor([0.35, 0.2, 0.5]).view(1, 3, 1, 1)
+    codes = torch.arange(COUNT)
+    return images, Targets(codes, boxes, codes, codes[:, None].repeat(1, 7))
+
+
+def bounds(image: Tensor) -> list[int]:
+    rows, columns = torch.nonzero(image.mean(0) < (image.mean(0).max() + image.mean(0).min()) / 2, as_tuple=True)
+    return [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_boxes_follow_the_flips() -> None:
+    images, targets = augment(*batch(), generator())
+    assert [box.tolist() for box in targets.boxes] == [bounds(image) for image in images]
+
+
+def test_all_four_flips_happen() -> None:
+    boxes = [box for seed in range(4) for box in augment(*batch(), generator(seed))[1].boxes.tolist()]
+    shares = [boxes.count(box) / len(boxes) for box in map(list, set(map(tuple, boxes)))]
+    assert len(shares) == 4
+    assert 0.1 < min(shares) < max(shares) < 0.4
+
+
+def test_labels_are_left_as_they_are() -> None:
+    images, before = batch()
+    _, after = augment(images, before, generator())
+    assert torch.equal(after.classes, before.classes)
+    assert torch.equal(after.attributes, before.attributes)
+    assert torch.equal(after.image, before.image)
+
+
+def test_each_cell_of_an_image_is_flipped_with_it() -> None:
+    images, targets = batch()
+    index = torch.tensor([3, 0, 3, 1])
+    _, flipped = augment(images, targets._replace(image=index, boxes=targets.boxes[:4]), generator())
+    assert torch.equal(flipped.boxes[0], flipped.boxes[2])
+
+
+def test_a_batch_without_cells_is_augmented() -> None:
+    images, targets = batch()
+    none = Targets(*(column[:0] for column in targets))
+    after, targets = augment(images, none, generator())
+    assert targets.boxes.shape == (0, 4)
+    assert not torch.equal(after, images)
+
+
+def test_the_same_generator_gives_the_same_batch() -> None:
+    first, second = (augment(*batch(), generator(5)) for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1].boxes, second[1].boxes)
+    assert not torch.equal(first[0], augment(*batch(), generator(6))[0])
+
+
+def test_the_given_images_are_not_changed() -> None:
+    images, targets = batch()
+    before = images.clone()
+    augment(images, targets, generator())
+    assert torch.equal(images, before)
+
+
+def test_colours_stay_in_range_and_finite() -> None:
+    images = torch.rand(COUNT, 3, 16, 16, generator=generator())
+    images[:, :, :4] = 0
+    images[:, :, 4:8] = 1
+    changed = jitter_colour(images, generator())
+    assert changed.shape == images.shape
+    assert torch.isfinite(changed).all()
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+
+
+def test_each_image_gets_colours_of_its_own() -> None:
+    means = jitter_colour(batch()[0], generator()).mean((2, 3))
+    assert len({tuple(mean.tolist()) for mean in means.round(decimals=4)}) == COUNT
+
+
+def test_a_stained_cell_stays_darker_than_the_ground() -> None:
+    changed = jitter_colour(batch()[0], generator())
+    assert (changed[:, :, 12, 15].mean(1) < changed[:, :, 40, 50].mean(1) - 0.1).all()
+
+
+def test_pixels_of_one_colour_get_one_colour() -> None:
+    changed = jitter_colour(batch()[0], generator())
+    inside = changed[:, :, 9:17, 6:24].flatten(2)
+    assert (inside.amax(2) - inside.amin(2)).max() < 1e-5
+
+
+def test_the_stain_matrix_is_that_of_scikit_image() -> None:
+    colour = pytest.importorskip("skimage.color")
+    torch.testing.assert_close(HED_FROM_RGB.double(), torch.from_numpy(colour.hed_from_rgb), atol=2e-3, rtol=2e-3)

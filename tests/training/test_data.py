@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bloodfilm.cells import Field
+from bloodfilm.training.data import PAD, FieldDataset, Sample, collate
+
+SIDE = 96
+SEEDS = range(12)
+
+
+def dark(image: Tensor) -> Tensor:
+    """Return where cells are drawn."""
+    return image[1] < 100
+
+
+def bounds(mask: Tensor) -> list[int]:
+    rows, columns = torch.nonzero(mask, as_tuple=True)
+    return [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
+
+
+def assert_same(a: Sample, b: Sample) -> None:
+    for x, y in zip(a, b, strict=True):
+        assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+def test_a_sample_depends_on_seed_epoch_and_position_only(fields: list[Field], mosaic: float) -> None:
+    first, second = (FieldDataset(fields, SIDE, mosaic, seed=3) for _ in range(2))
+    for index in reversed(range(4)):
+        assert_same(first[index], second[index])
+    assert_same(first[2], second[2])
+    for other in (FieldDataset(fields, SIDE, mosaic, seed=4), second):
+        other.epoch = 1 if other is second else 0
+        assert not torch.equal(first[2][0], other[2][0])
+
+
+@pytest.mark.parametrize("scale", [(0.5, 0.5), (1.0, 1.0), (0.4, 1.6)])
+def test_the_box_follows_its_cell(single: Field, scale: tuple[float, float]) -> None:
+    seen = 0
+    for seed in SEEDS:
+        image, boxes, classes, _ = FieldDataset([single], SIDE, 0.0, scale, seed)[0]
+        assert image.shape == (3, SIDE, SIDE)
+        assert image.dtype == torch.uint8
+        if len(boxes):
+            seen += 1
+            assert boxes[0].tolist() == pytest.approx(bounds(dark(image)), abs=2)
+            assert classes.tolist() == [3]
+    assert seen > len(SEEDS) / 2
+
+
+@pytest.mark.parametrize("size", [64, 160])
+def test_the_box_follows_its_cell_to_another_canvas(single: Field, size: int) -> None:
+    image, boxes, _, _ = FieldDataset([single], size, 0.0, (1.0, 1.0))[0]
+    assert boxes[0].tolist() == pytest.approx(bounds(dark(image)), abs=1.5)
+
+
+def test_the_boxes_of_a_mosaic_lie_on_its_cells(fields: list[Field]) -> None:
+    cells = 0
+    for seed in SEEDS:
+        image, boxes, classes, attributes = FieldDataset(fields, SIDE, 1.0, seed=seed)[seed % 4]
+        assert len(boxes) == len(classes) == len(attributes)
+        cells += len(boxes)
+        for x0, y0, x1, y1 in boxes.round().int().tolist():
+            part = dark(image)[y0:y1, x0:x1]
+            assert part.float().mean() > 0.45
+            assert part.any(0).float().mean() > 0.7
+            assert part.any(1).float().mean() > 0.7
+    assert cells > 2 * len(SEEDS)
+
+
+def test_a_mosaic_shows_its_own_field(fields: list[Field], bare: Field) -> None:
+    data = FieldDataset([fields[0], *[bare] * 30], SIDE, 1.0, (0.5, 0.5))
+    assert sum(len(data[0][1]) for data.epoch in range(6)) > 0
+
+
+def test_a_mosaic_fills_the_canvas_better_than_a_small_field(fields: list[Field]) -> None:
+    image = FieldDataset(fields, SIDE, 1.0, (1.0, 1.0))[0][0]
+    corners = [image[:, y, x] for y in (10, 85) for x in (10, 85)]
+    assert sum(bool((corner != PAD).all()) for corner in corners) >= 3
+
+
+def test_boxes_stay_on_the_canvas_and_slivers_are_left_out(fields: list[Field]) -> None:
+    data = FieldDataset(fields, SIDE, 0.0, (3.0, 3.0))
+    kept = []
+    for data.epoch in range(20):
+        boxes = data[0][1]
+        assert ((boxes >= 0) & (boxes <= SIDE)).all()
+        assert ((boxes[:, 2:] - boxes[:, :2]) > 3).all()
+        kept.append(len(boxes))
+    assert 0 < sum(kept) < 40
+
+
+def test_a_cell_keeps_its_labels_when_another_is_cut_away(unlike: Field) -> None:
+    data = FieldDataset([unlike], SIDE, 0.0, (2.5, 2.5))
+    large = small = 0
+    for data.epoch in range(20):
+        _, boxes, classes, attributes = data[0]
+        for box, code, values in zip(boxes, classes.tolist(), attributes.tolist(), strict=True):
+            is_large = (box[2:] - box[:2]).max() > 55
+            assert (code, values) == ((7, [2, 1, 1, 1, 1, 1, 1]) if is_large else (3, [0] * 7))
+            large, small = large + bool(is_large), small + (not is_large)
+    assert min(large, small) > 0
+    assert large != small
+
+
+@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+def test_a_field_without_cells_has_no_targets_but_a_picture(bare: Field, mosaic: float) -> None:
+    image, boxes, classes, attributes = FieldDataset([bare], SIDE, mosaic)[0]
+    assert (image == 225).any()
+    assert (boxes.shape, classes.shape, attributes.shape) == ((0, 4), (0,), (0, 7))
+
+
+def test_a_picture_is_read_once(fields: list[Field], tmp_path: Path) -> None:
+    path = shutil.copy(fields[0].path, tmp_path / "a.png")
+    data = FieldDataset([replace(fields[0], path=path)], SIDE, 0.0)
+    before = data[0]
+    path.unlink()
+    assert_same(data[0], before)
+
+
+def test_a_field_is_not_changed_by_being_shown(fields: list[Field]) -> None:
+    boxes = fields[0].cells.boxes.copy()
+    data = FieldDataset(fields, SIDE, 0.5)
+    for data.epoch in range(4):
+        _ = data[0]
+    np.testing.assert_array_equal(fields[0].cells.boxes, boxes)
+
+
+def test_a_batch_knows_which_cells_are_whose(fields: list[Field], bare: Field) -> None:
+    data = FieldDataset([fields[0], bare, fields[1]], SIDE, 0.0, (1.0, 1.0))
+    samples = [data[index] for index in range(3)]
+    images, targets = collate(samples)
+    assert images.shape == (3, 3, SIDE, SIDE)
+    assert targets.image.dtype == torch.int64
+    assert torch.bincount(targets.image, minlength=3).tolist() == [len(boxes) for _, boxes, _, _ in samples]
+    assert torch.equal(targets.boxes[targets.image == 2], samples[2][1])
+    assert torch.equal(targets.classes[targets.image == 2], samples[2][2])
