@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import sources
 
+import sources
 from bloodfilm import LLD, Cells, Detector, Field, read_coco, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
 from bloodfilm.evaluation.attributes import macro_f1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich import box
@@ -17,6 +18,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from bloodfilm.cells import Cells, Field
+    from bloodfilm.nets.yolo import Size
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find white blood cells on blood films, name their type and read their morphology. Not a diagnosis.",
 )
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 
 UNUSABLE, SOME_FAILED = 2, 3
 
@@ -42,7 +44,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        console.print(f"[bold red]bloodfilm:[/] {error}", soft_wrap=True)
+        console.print(f"bloodfilm: {error}", style="red", soft_wrap=True)
         sys.exit(UNUSABLE)
 
 
@@ -107,7 +109,7 @@ def detect(
     console.print(f"{sum(len(field.cells) for field in fields)} cells on {len(fields)} pictures -> {out}")
     if failures:
         _write_failures(out / "failed.csv", failures)
-        console.print(f"[bold red]{len(failures)} pictures failed[/], listed in {out / 'failed.csv'}")
+        console.print(f"{len(failures)} pictures failed, listed in {out / 'failed.csv'}", style="red")
         raise typer.Exit(SOME_FAILED)
 
 
@@ -167,7 +169,7 @@ def train(
 
     if method != "attridet":
         raise UserError(f"--method {method}: attridet is the only method of this version.")
-    if size not in "nsmlx" or image_size % 32:
+    if size not in list("nsmlx") or image_size % 32:
         raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
     annotated = [field for path in fields for field in read_coco(path)]
 
@@ -176,7 +178,7 @@ def train(
     from bloodfilm.training.supervised import train as run
 
     chosen, held = (annotated, read_coco(validation)) if validation else split_fields(annotated)
-    settings = Settings(size, init, epochs, image_size, batch, device, seed)
+    settings = Settings(cast("Size", size), init, epochs, image_size, batch, device, seed)
     console.print(f"{len(chosen)} fields to train on, {len(held)} to select on")
 
     def report(row: dict[str, float]) -> None:
@@ -198,7 +200,7 @@ def evaluate(
 
     result = score(read_coco(truth), read_coco(found), min_score)
     if as_json:
-        typer.echo(json.dumps(result, indent=1))
+        typer.echo(json.dumps(_without_nan(result), indent=1))
         return
     for title, rows in (("Detection", {"all cells": result["detection"]}), ("Attributes", result["attributes"])):
         table = Table("", *next(iter(rows.values())), title=title)
@@ -249,10 +251,10 @@ def _progress() -> Progress:
 def _cell_table(cells: Cells, title: str) -> Table:
     """Show cells in 80 columns: attributes by the last word of their name, those that nobody predicted below."""
     frame = cells.to_frame()
-    read = (cells.attributes >= 0).any(0)
     names = cells.vocabulary.attribute_names
-    silent = [name.replace("_", " ") for name, said in zip(names, read, strict=True) if not said]
-    shown = ["class", "score", *(name for name, said in zip(names, read, strict=True) if said)]
+    read = [name for name, codes in zip(names, cells.attributes.T, strict=True) if (codes >= 0).any()]
+    silent = [name.replace("_", " ") for name in names if name not in read]
+    shown = ["class", "score", *read]
     caption = f"Not predicted: {', '.join(silent)}." if silent else None
     headers = [name.split("_")[-1] for name in shown]
     table = Table(*headers, title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -265,15 +267,22 @@ def _named(fields: list[Field], paths: list[Path]) -> list[Field]:
     """Name each picture by its path relative to the folder that all given paths have in common."""
     from dataclasses import replace
 
-    folders = [path.resolve() if path.is_dir() else path.resolve().parent for path in paths]
-    common = Path(os.path.commonpath(folders))
-    return [replace(field, name=field.path.resolve().relative_to(common).as_posix()) for field in fields]
+    folders = [os.path.abspath(path if path.is_dir() else path.parent) for path in paths]
+    common = os.path.commonpath(folders)
+    return [replace(field, name=Path(os.path.relpath(field.path, common)).as_posix()) for field in fields]
 
 
 def _above(field: Field, min_score: float) -> Field:
     from dataclasses import replace
 
     return replace(field, cells=field.cells[field.cells.scores >= min_score])
+
+
+def _without_nan(value: Any) -> Any:
+    """Return `value` with None, which JSON can say, for NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _write_failures(path: Path, failures: list[tuple[str, str]]) -> None:

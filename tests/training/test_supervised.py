@@ -157,22 +157,10 @@ def test_nothing_to_train_or_select_on_is_refused(fields: list[Field], bare: Fie
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "workers",
-    [
-        0,
-        pytest.param(
-            1,
-            marks=pytest.mark.xfail(
-                raises=RuntimeError, strict=True, reason="defect: torch cannot rebuild PictureError from a worker"
-            ),
-        ),
-    ],
-)
-def test_a_picture_that_is_missing_is_the_callers_error(fields: list[Field], tmp_path: Path, workers: int) -> None:
+def test_a_picture_that_is_missing_is_the_callers_error(fields: list[Field], tmp_path: Path) -> None:
     missing = replace(fields[0], path=tmp_path / "gone.png")
     with pytest.raises(PictureError, match="no such file"):
-        train([missing], fields[:1], tmp_path / "run", settings(workers=workers, batch=1))
+        train([missing], fields[:1], tmp_path / "run", settings(batch=1))
 
 
 def test_batches_without_types_attributes_or_cells_are_learnt_from(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.detection.detector import MAX_WHOLE, MIN_SCORE, Detector
-from bloodfilm.errors import PictureError
+from bloodfilm.errors import PictureError, UserError
 from bloodfilm.io.images import MIN_SIDE, RGB, read_image
 
 READERS = 2
@@ -28,6 +28,8 @@ def detect_files(
     A file that cannot be read is handed to `failed` with the reason, or raised as `PictureError` without it.
     `region` is the part ``x0, y0, x1, y1`` of each picture to search, in pixels.
     """
+    if batch < 1:
+        raise UserError(f"A batch of {batch} searches nothing; give 1 or more.")
     with ThreadPoolExecutor(READERS) as pool:
         waiting: list[tuple[Path, Future[RGB]]] = []
         todo = iter(paths)

@@ -16,6 +16,7 @@ from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
 from bloodfilm.detection.letterbox import letterbox
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
+from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
 from bloodfilm.nets.attridet import AttriDet, Found
 from bloodfilm.nets.checkpoint import DEFAULT_MODEL, Card, load
@@ -191,6 +192,8 @@ def detect(
 
 
 def _chunks(items: Iterable[Tile], length: int) -> Iterator[list[Tile]]:
+    if length < 1:
+        raise UserError(f"A batch of {length} searches nothing; give 1 or more.")
     iterator = iter(items)
     while chunk := list(islice(iterator, length)):
         yield chunk

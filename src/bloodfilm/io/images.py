@@ -124,16 +124,15 @@ def read_image(path: str | Path) -> RGB:
 def _read_tiff(path: Path) -> npt.NDArray[Any]:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        photometric = series.keyframe.photometric
+        shape, axes, photometric = series.shape, series.axes, series.keyframe.photometric
+        single = tuple(i for i, axis in enumerate(axes) if axis not in "YXSC" and shape[i] == 1)
+        if len(shape) - len(single) - ("S" in axes or "C" in axes) > 2:
+            raise PictureError(str(path), f"it is a stack (axes {axes}, shape {shape}); give one picture at a time.")
         if photometric in (PHOTOMETRIC.PALETTE, PHOTOMETRIC.SEPARATED):
             return _read_pillow(path)
-        array, axes = series.asarray(), series.axes
-    single = tuple(i for i, axis in enumerate(axes) if axis not in "YXSC" and array.shape[i] == 1)
-    array = np.squeeze(array, single)
-    if array.ndim - ("S" in axes or "C" in axes) > 2:
-        raise PictureError(str(path), f"it is a stack (axes {axes}, shape {array.shape}); give one picture at a time.")
+        array = np.squeeze(series.asarray(), single)
     if photometric == PHOTOMETRIC.MINISWHITE:
-        array = np.iinfo(array.dtype).max - array
+        return 1 - array if array.dtype.kind == "f" else np.invert(array)
     return array
 
 

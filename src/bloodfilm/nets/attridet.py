@@ -11,7 +11,7 @@ from torchvision.ops import batched_nms
 
 from bloodfilm.nets.attributes import AttributeHead
 from bloodfilm.nets.blocks import Conv
-from bloodfilm.nets.yolo import YOLOv5
+from bloodfilm.nets.yolo import Size, YOLOv5
 from bloodfilm.vocabulary import LLD, Vocabulary
 
 
@@ -28,7 +28,7 @@ class Found(NamedTuple):
 class AttriDet(nn.Module):
     """YOLOv5 layout with an attribute head (Rehman et al., MICCAI 2024; Large Leukemia Dataset, MedIA 2025)."""
 
-    def __init__(self, size: str = "n", vocabulary: Vocabulary = LLD) -> None:
+    def __init__(self, size: Size = "n", vocabulary: Vocabulary = LLD) -> None:
         super().__init__()
         self.size = size
         self.vocabulary = vocabulary
@@ -54,7 +54,13 @@ class AttriDet(nn.Module):
         image, place, found = image[kept], place[kept], found[kept]
         logits = self.attributes(features.taps, torch.cat((image[:, None].float(), found), 1)).float()
         values = [part.softmax(1) for part in torch.split(logits, list(self.vocabulary.value_counts), 1)]
-        return Found(image, found, scores[image, place], classes[image, place].sigmoid(), torch.cat(values, 1) if values else logits)
+        return Found(
+            image,
+            found,
+            scores[image, place],
+            classes[image, place].sigmoid(),
+            torch.cat(values, 1) if values else logits,
+        )
 
     def fuse(self) -> AttriDet:
         """Fold every batch normalisation into its convolution, for inference only."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from bloodfilm.errors import CheckpointError
 from bloodfilm.io.files import replacing
 from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.yolo import Size
 from bloodfilm.vocabulary import LLD, Vocabulary
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -27,7 +28,7 @@ class Card(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="allow")
 
     name: str
-    size: Literal["n", "s", "m", "l", "x"] = "n"
+    size: Size = "n"
     image_size: int = 640
     vocabulary: Vocabulary = LLD
     classes: list[str] = []

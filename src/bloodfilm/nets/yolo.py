@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bloodfilm.nets.blocks import C3, SPPF, Conv
 
-SIZES = {"n": (0.25, 0.33), "s": (0.5, 0.33), "m": (0.75, 0.67), "l": (1.0, 1.0), "x": (1.25, 1.33)}
+Size = Literal["n", "s", "m", "l", "x"]
+
+SIZES: dict[Size, tuple[float, float]] = {
+    "n": (0.25, 0.33),
+    "s": (0.5, 0.33),
+    "m": (0.75, 0.67),
+    "l": (1.0, 1.0),
+    "x": (1.25, 1.33),
+}
 """Factors of width and depth of each size."""
 
 STRIDES = (8, 16, 32)
@@ -69,7 +77,7 @@ class Detect(nn.Module):
 class YOLOv5(nn.Module):
     """The detector; its state dict has YOLOv5's names (``model.<index>...``) and shapes."""
 
-    def __init__(self, size: str = "n", classes: int = 14) -> None:
+    def __init__(self, size: Size = "n", classes: int = 14) -> None:
         super().__init__()
         width, depth = SIZES[size]
 

@@ -25,6 +25,7 @@ from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card, load, save
+from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import augment
 from bloodfilm.training.data import FieldDataset, Targets, collate
 from bloodfilm.training.losses import CLASS_GAIN, attribute_loss, detection_losses
@@ -38,9 +39,13 @@ Report = Callable[[dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. `init` is a model name or file to start from, `workers` the processes that load pictures."""
+    """How to train.
 
-    size: str = "n"
+    `init` is a model name or file to start from, `workers` the processes that load pictures; with 0 each
+    picture is read once and kept in memory.
+    """
+
+    size: Size = "n"
     init: str | None = None
     epochs: int = 100
     image_size: int = 640
@@ -52,7 +57,7 @@ class Settings:
     warm_up: float = 1.0
     mosaic: float = 0.5
     class_gain: float = CLASS_GAIN
-    workers: int = 1
+    workers: int = 0
 
 
 class Average:
