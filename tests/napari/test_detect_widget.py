@@ -93,6 +93,13 @@ def test_a_model_that_is_none_is_told_in_the_panel(panel: DetectWidget, qtbot, t
     assert len(panel.viewer.layers) == 1
 
 
+def test_the_picture_selected_in_the_layer_list_is_the_one_to_search(panel: DetectWidget) -> None:
+    panel.viewer.add_image(np.zeros((64, 64, 3), np.uint8), rgb=True, name="second")
+    assert panel.picture.value.name == "second"
+    panel.viewer.layers.selection.active = panel.viewer.layers["field"]
+    assert panel.picture.value.name == "field"
+
+
 def test_without_a_picture_the_button_says_what_to_do(panel: DetectWidget) -> None:
     panel.viewer.layers.clear()
     panel.button.click()

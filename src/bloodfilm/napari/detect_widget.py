@@ -58,6 +58,7 @@ class DetectWidget(QWidget):
         self.picture: Any = create_widget(label="picture", annotation=napari.layers.Image)
         self.viewer.layers.events.inserted.connect(self.picture.reset_choices)
         self.viewer.layers.events.removed.connect(self.picture.reset_choices)
+        self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.model = QComboBox()
         self.model.addItems([*sorted(path.stem for path in WEIGHTS.glob("*.safetensors")), OPEN_FILE])
         self.model.activated.connect(self._on_model_chosen)
@@ -109,6 +110,12 @@ class DetectWidget(QWidget):
         layout.addLayout(row)
         layout.addStretch()
         layout.addWidget(note)
+
+    def _follow_active(self) -> None:
+        """Choose the picture that the user selects in the layer list."""
+        layer = self.viewer.layers.selection.active
+        if isinstance(layer, napari.layers.Image):
+            self.picture.value = layer
 
     def _on_model_chosen(self) -> None:
         if self.model.currentText() != OPEN_FILE:
@@ -253,6 +260,7 @@ class DetectWidget(QWidget):
         self._process.close()
         self.viewer.layers.events.inserted.disconnect(self.picture.reset_choices)
         self.viewer.layers.events.removed.disconnect(self.picture.reset_choices)
+        self.viewer.layers.selection.events.active.disconnect(self._follow_active)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         super().closeEvent(event)
 

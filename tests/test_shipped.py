@@ -1,0 +1,110 @@
+"""The model that comes with the package, on synthetic fields and, where they are, on real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.cli import app
+from bloodfilm.detection.detector import Detector
+from bloodfilm.evaluation.detection import match
+from bloodfilm.io.coco import read_coco
+from bloodfilm.io.images import read_image
+from bloodfilm.io.table import read_csv
+from bloodfilm.nets.checkpoint import locate, read_card
+from bloodfilm.synth import draw_field, sample_field
+
+DATA = Path(os.environ.get("BLOODFILM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector(device="cpu")
+
+
+def found_share(cells: Cells, truth: Cells, picture: np.ndarray) -> float:
+    field = Field(Path(), truth, picture.shape[1], picture.shape[0])
+    return float((match(cells, field)[0] >= 0).mean())
+
+
+def test_the_model_is_small_and_says_what_it_is() -> None:
+    card = read_card("attridet-n")
+    assert locate("attridet-n").stat().st_size < 8_000_000
+    assert card.classes == ["Neutrophil", "Lymphocyte", "Monocyte", "Eosinophil", "Basophil"]
+    assert "nucleolus" not in card.attributes
+    assert len(card.attributes) == 6
+    assert card.data
+    assert card.limits
+
+
+def test_all_cells_of_the_sample_are_found_and_read(detector: Detector) -> None:
+    picture, truth = sample_field()
+    cells = detector.detect(picture)
+    assert len(cells) == len(truth)
+    assert found_share(cells, truth, picture) == 1
+    assert (cells.attributes[:, [0, 1, 2, 4, 5, 6]] >= 0).all()
+    assert (cells.attributes[:, 3] == -1).all()
+
+
+@pytest.mark.parametrize("diameter", [30.0, 46.0, 80.0])
+def test_synthetic_fields_are_searched_well_at_several_magnifications(detector: Detector, diameter: float) -> None:
+    shares = []
+    for seed in range(4):
+        picture, truth = draw_field(640, 480, 4, seed, diameter)
+        shares.append(found_share(detector.detect(picture), truth, picture))
+    assert np.mean(shares) >= 0.9
+
+
+def test_a_film_without_white_cells_gives_none(detector: Detector) -> None:
+    assert sum(len(detector.detect(draw_field(white_cells=0, seed=seed)[0])) for seed in range(4)) == 0
+
+
+def test_a_large_picture_is_searched_in_tiles(detector: Detector) -> None:
+    picture, truth = draw_field(1600, 1200, 12, 3, 46.0)
+    cells = detector.detect(picture, tile=640)
+    assert found_share(cells, truth, picture) >= 0.9
+    assert len(cells) <= len(truth) + 1
+
+
+def test_the_demo_shows_a_table_and_writes_picture_overlay_and_csv(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path), "--device", "cpu"])
+    assert result.exit_code == 0
+    assert "Not predicted: nucleolus" in result.output
+    picture, overlay = (np.asarray(Image.open(tmp_path / name)) for name in ("field.png", "overlay.png"))
+    assert (picture != overlay).any()
+    assert len(read_csv(tmp_path / "cells.csv")["field.png"]) == len(sample_field()[1])
+
+
+def test_synthetic_fields_are_written_with_their_labels(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["synth", "--out", str(tmp_path), "--fields", "2"])
+    assert result.exit_code == 0
+    first, second = read_coco(tmp_path / "fields.json")
+    picture, truth = draw_field(seed=1)
+    np.testing.assert_array_equal(read_image(second.path), picture)
+    np.testing.assert_array_equal(second.cells.attributes, truth.attributes)
+    assert len(first.cells) > 0
+
+
+def test_models_are_listed_with_their_cards() -> None:
+    result = CliRunner().invoke(app, ["models"])
+    assert json.loads(result.output)["name"] == "attridet-n"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"real pictures are not at {DATA}; set BLOODFILM_DATA")
+def test_a_cell_on_a_real_field_is_boxed(detector: Detector) -> None:
+    cells = detector.detect(read_image(DATA / "bccd" / "images" / "BloodImage_00000.jpg"))
+    truth = Cells([[260, 177, 491, 376]])
+    assert found_share(cells, truth, np.empty((480, 640, 3))) == 1
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"real pictures are not at {DATA}; set BLOODFILM_DATA")
+def test_fields_without_white_cells_give_hardly_any(detector: Detector) -> None:
+    pictures = sorted((DATA / "chula-negatives" / "images").iterdir())[:20]
+    assert sum(len(detector.detect(read_image(path))) for path in pictures) <= 1
