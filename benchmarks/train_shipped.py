@@ -2,7 +2,7 @@
 
     python benchmarks/train_shipped.py detector   # boxes and types, from scratch
     python benchmarks/train_shipped.py crops      # box the WBCAtt crops with it
-    python benchmarks/train_shipped.py full       # boxes, types and attributes, fields and crops together
+    python benchmarks/train_shipped.py readings   # types and attributes from fields and crops; boxes stay
     python benchmarks/train_shipped.py ship       # write the shipped file with its card
 
 Runs unchanged on CPU and CUDA; a stage that was stopped goes on where it was.
@@ -28,7 +28,9 @@ from bloodfilm.training.supervised import Settings, train
 IMAGE_SIZE = 416
 STAGES = {
     "detector": Settings(epochs=15, image_size=IMAGE_SIZE, batch=8, learning_rate=1.5e-3),
-    "full": Settings(epochs=5, image_size=IMAGE_SIZE, batch=8, learning_rate=8e-4, class_gain=0.2),
+    "readings": Settings(
+        epochs=6, image_size=IMAGE_SIZE, batch=16, learning_rate=1e-3, keep_detection=True
+    ),
 }
 
 
@@ -37,10 +39,9 @@ def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> N
     if epochs:
         settings = replace(settings, epochs=epochs)
     fields = read_coco(data / "train.json")
-    if stage == "full":
+    if stage == "readings":
         settings = replace(settings, init=str(out / "detector" / "last.safetensors"))
-        small = [field for field in fields if field.source == "warty-pig"]
-        fields = fields * 2 + small + read_coco(data / "crops-train-boxed.json")
+        fields = fields + read_coco(data / "crops-train-boxed.json")
     print(f"{stage}: {len(fields)} pictures, {settings.epochs} epochs", flush=True)
     train(
         fields,
@@ -71,7 +72,7 @@ def box_crops(data: Path, out: Path, device: str) -> None:
 
 
 def ship(out: Path) -> None:
-    network, card = load(out / "full" / "last.safetensors")
+    network, card = load(out / "readings" / "last.safetensors")
     text = json.loads((Path(__file__).parent / "card.json").read_text())
     card = card.model_copy(update=text | {"name": "attridet-n"})
     save(WEIGHTS / "attridet-n.safetensors", network, card, half=True)

@@ -37,7 +37,7 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
         pluginmanager.set_blocked("pytest-qt")
 
 
-UNTAUGHT_CLASS, UNTAUGHT_ATTRIBUTE = "Metamyelocyte", "nucleolus"
+UNTAUGHT_CLASS, UNTAUGHT_ATTRIBUTE = "Promonocyte", "nucleolus"
 
 
 @pytest.fixture
@@ -94,15 +94,22 @@ def network() -> AttriDet:
     with torch.no_grad():
         for norm in norms:
             norm.momentum = 1.0
-        network.detector(torch.rand(4, 3, 96, 96))
+        network.detector(torch.rand(4, 3, 96, 96, generator=torch.Generator().manual_seed(0)))
         for norm in norms:
             norm.momentum = 0.03
         for conv in network.detector.detect.m:
             weight, bias = conv.weight.view(3, 19, -1), conv.bias.view(3, 19)
             weight[:, :5] *= 2.5
             bias[:, 4], bias[:, 5:] = -3.5, -0.6
-        network.attributes.fc3.weight *= 40
-    return network.eval()
+        network.eval()
+        corner = torch.arange(0.0, 64.0, 4)
+        rois = torch.stack((corner * 0, corner, corner, corner + 12, corner + 20), 1)
+        images = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+        logits = network.attributes(network.detector(images).taps, rois)
+        head, spread = network.attributes.fc3, 3 / logits.std(0)
+        head.weight *= spread[:, None]
+        head.bias.copy_((head.bias - logits.mean(0)) * spread)
+    return network
 
 
 @pytest.fixture(scope="session")

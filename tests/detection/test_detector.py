@@ -11,6 +11,7 @@ from PIL import Image
 import bloodfilm
 from bloodfilm.cells import Cells
 from bloodfilm.detection.detector import LOWEST_SCORE, MIN_CLASS_SCORE, Cancelled, Detector
+from bloodfilm.detection.letterbox import letterbox
 from bloodfilm.detection.provenance import provenance
 from bloodfilm.errors import CheckpointError, DeviceError, PictureError
 from bloodfilm.nets.attridet import AttriDet
@@ -37,9 +38,9 @@ def picture() -> np.ndarray:
 
 def assert_close(a: Cells, b: Cells) -> None:
     np.testing.assert_allclose(a.boxes, b.boxes, atol=0.05)
-    np.testing.assert_allclose(a.scores, b.scores, atol=1e-3)
+    np.testing.assert_allclose(a.scores, b.scores, atol=5e-3)
     np.testing.assert_array_equal(a.codes, b.codes)
-    np.testing.assert_allclose(a.attribute_scores, b.attribute_scores, atol=1e-3)
+    np.testing.assert_allclose(a.attribute_scores, b.attribute_scores, atol=5e-3)
 
 
 @pytest.mark.parametrize("tile", [None, 64])
@@ -81,11 +82,10 @@ def test_boxes_lie_in_pictures_of_odd_sizes(detector: Detector, height: int, wid
 
 
 def test_boxes_are_in_pixels_of_the_picture(detector: Detector) -> None:
-    small = noise(96, 96)
-    large = small.repeat(3, 0).repeat(3, 1)
-    found = detector.detect_batch([small, large], 0.3)
-    assert found[1].boxes.max() > 200
-    np.testing.assert_allclose(found[1].boxes[0], 3 * found[0].boxes[0], atol=6)
+    large = noise(288, 288)
+    small = letterbox(large, 96)[0].permute(1, 2, 0).numpy()
+    found = detector.detect_batch([np.ascontiguousarray(small), large], 0.3)
+    np.testing.assert_allclose(found[1].boxes, 3 * found[0].boxes, atol=1)
 
 
 def test_cells_below_the_score_are_left_out(detector: Detector, picture: np.ndarray) -> None:

@@ -74,21 +74,19 @@ def test_no_cells_give_empty_columns(network: AttriDet, images: Tensor) -> None:
     assert [tuple(column.shape) for column in found] == [(0,), (0, 4), (0,), (0, 14), (0, 15)]
 
 
-def test_values_of_each_attribute_are_probabilities(found: Found) -> None:
+def test_types_and_values_of_each_attribute_are_probabilities(found: Found) -> None:
     for part in torch.split(found.attributes, list(LLD.value_counts), 1):
         torch.testing.assert_close(part.sum(1), torch.ones(len(part)))
-    assert found.classes.min() >= 0
-    assert found.classes.max() <= 1
+    torch.testing.assert_close(found.classes.sum(1), torch.ones(len(found.classes)))
 
 
-def test_scores_and_classes_belong_to_their_boxes(network: AttriDet, images: Tensor, found: Found) -> None:
+def test_scores_belong_to_their_boxes(network: AttriDet, images: Tensor, found: Found) -> None:
     with torch.inference_mode():
-        boxes, objectness, classes = (x[0] for x in network.detector.decode(network.detector(images[:1]).levels))
+        boxes, objectness, _ = (x[0] for x in network.detector.decode(network.detector(images[:1]).levels))
     mine = found.image == 0
     place = (objectness.sigmoid() - found.scores[mine, None]).abs().argmin(1)
     shown = boxes[place].clamp(min=0).minimum(torch.tensor([96, 64, 96, 64]))
     torch.testing.assert_close(found.boxes[mine], shown, atol=0.05, rtol=0)
-    torch.testing.assert_close(found.classes[mine], classes[place].sigmoid(), atol=1e-3, rtol=0)
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import STRIDES, Detect, Features
 from bloodfilm.training.assignment import assign
 from bloodfilm.training.data import Targets
-from bloodfilm.training.losses import attribute_loss, detection_losses
+from bloodfilm.training.losses import detection_losses, reading_loss
 from bloodfilm.vocabulary import LLD, UNKNOWN
 
 BOXES = torch.tensor([[10.0, 12, 34, 40], [50, 20, 90, 60], [8, 6, 24, 20]])
@@ -101,13 +101,6 @@ def test_objectness_aims_at_the_overlap_that_a_box_reaches(detect: Detect) -> No
     assert float(logits[int(np.argmin(costs))].sigmoid()) == pytest.approx(0.8, abs=0.01)
 
 
-def test_the_gain_of_the_class_loss_can_be_chosen(detect: Detect) -> None:
-    features = Features(tuple(levels()), (torch.empty(0), torch.empty(0)))
-    once, twice = (detection_losses(features, targets(), detect, gain) for gain in (0.1, 0.2))
-    assert float(twice["class"]) == pytest.approx(2 * float(once["class"]))
-    assert float(twice["box"]) == float(once["box"])
-
-
 def test_cells_of_unknown_type_do_not_enter_the_class_loss(detect: Detect) -> None:
     named, mixed = targets((3,)), targets((3, UNKNOWN, UNKNOWN))
     raw = [level.requires_grad_() for level in levels()]
@@ -159,6 +152,10 @@ def test_a_few_steps_on_one_batch_lower_the_loss(network: AttriDet) -> None:
 COUNTS = LLD.value_counts
 
 
+def parts(logits: Tensor) -> list[Tensor]:
+    return list(torch.split(logits, list(COUNTS), 1))
+
+
 def test_attributes_cost_the_mean_over_all_that_are_labelled() -> None:
     logits = torch.randn(4, sum(COUNTS), generator=torch.Generator().manual_seed(0))
     codes = torch.tensor([[2, 0, 1, -1, 0, 1, 0], [-1] * 7, [0, -1, -1, -1, -1, -1, 1], [1, 1, 1, 1, 1, 1, 1]])
@@ -167,13 +164,13 @@ def test_attributes_cost_the_mean_over_all_that_are_labelled() -> None:
         for part, code in zip(torch.split(row, list(COUNTS)), cell, strict=True):
             if code != UNKNOWN:
                 each.append(-float(part.log_softmax(0)[code]))
-    assert float(attribute_loss(logits, codes, COUNTS)) == pytest.approx(sum(each) / len(each))
+    assert float(reading_loss(parts(logits), codes)) == pytest.approx(sum(each) / len(each))
 
 
 @pytest.mark.parametrize("cells", [0, 3])
 def test_attributes_that_nobody_labelled_cost_nothing(cells: int) -> None:
     logits = torch.randn(cells, sum(COUNTS), requires_grad=True)
-    loss = attribute_loss(logits, torch.full((cells, 7), UNKNOWN), COUNTS)
+    loss = reading_loss(parts(logits), torch.full((cells, 7), UNKNOWN))
     loss.backward()
     assert float(loss.detach()) == 0
     assert logits.grad is not None
@@ -184,7 +181,7 @@ def test_an_unknown_attribute_leaves_its_logits_alone() -> None:
     logits = torch.zeros(1, sum(COUNTS), requires_grad=True)
     codes = torch.zeros(1, 7, dtype=torch.int64)
     codes[0, 3] = UNKNOWN
-    attribute_loss(logits, codes, COUNTS).backward()
+    reading_loss(parts(logits), codes).backward()
     assert logits.grad is not None
     touched = [bool(part.any()) for part in torch.split(copy.copy(logits.grad[0]), list(COUNTS))]
     assert touched == [True, True, True, False, True, True, True]

@@ -18,7 +18,7 @@ from bloodfilm.nets.checkpoint import load, read_card
 from bloodfilm.training.supervised import Average, Settings, train
 from bloodfilm.vocabulary import UNKNOWN, Vocabulary
 
-LOSSES = ("box", "objectness", "class", "attributes")
+LOSSES = ("box", "objectness", "class", "types", "attributes")
 
 
 def settings(**changes: Any) -> Settings:
@@ -169,7 +169,7 @@ def test_batches_without_types_attributes_or_cells_are_learnt_from(
     unnamed = replace(fields[0], cells=Cells(fields[0].cells.boxes))
     rows: list[dict[str, float]] = []
     train([bare, unnamed], [unnamed], tmp_path, settings(batch=1, epochs=1, mosaic=0.0), report=rows.append)
-    assert rows[0]["class"] == rows[0]["attributes"] == 0
+    assert rows[0]["class"] == rows[0]["types"] == rows[0]["attributes"] == 0
     assert rows[0]["box"] > 0
     assert all(torch.isfinite(tensor).all() for tensor in load_file(tmp_path / "last.safetensors").values())
     assert read_card(tmp_path / "last.safetensors").classes == []
@@ -187,3 +187,13 @@ def test_an_average_moves_towards_the_network_and_slows_down() -> None:
     assert gaps[1] == pytest.approx(0.998 * (1 - np.exp(-0.01)), rel=1e-3)
     assert gaps == sorted(gaps, reverse=True)
     assert not average.network.weight.requires_grad
+
+
+def test_boxes_can_be_kept_while_types_and_attributes_are_learnt(fields: list[Field], tmp_path: Path) -> None:
+    train(fields, fields[:1], tmp_path / "a", settings(epochs=1))
+    first = tmp_path / "a" / "last.safetensors"
+    train(fields, fields[:1], tmp_path / "b", settings(epochs=1, init=str(first), keep_detection=True))
+    before, after = load_file(first), load_file(tmp_path / "b" / "last.safetensors")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("attributes.") for name in changed)

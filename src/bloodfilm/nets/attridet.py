@@ -26,14 +26,19 @@ class Found(NamedTuple):
 
 
 class AttriDet(nn.Module):
-    """YOLOv5 layout with an attribute head (Rehman et al., MICCAI 2024; Large Leukemia Dataset, MedIA 2025)."""
+    """YOLOv5 layout with an attribute head (Rehman et al., MICCAI 2024; Large Leukemia Dataset, MedIA 2025).
+
+    Unlike the published head, ours reads the type of a cell, too, before its attributes: from the same region
+    at strides 4 and 8, where a nucleus has its lobes.
+    """
 
     def __init__(self, size: Size = "n", vocabulary: Vocabulary = LLD) -> None:
         super().__init__()
         self.size = size
         self.vocabulary = vocabulary
         self.detector = YOLOv5(size, len(vocabulary.classes))
-        self.attributes = AttributeHead(self.detector.tap_channels, sum(vocabulary.value_counts))
+        self.outputs = [len(vocabulary.classes), *vocabulary.value_counts]
+        self.attributes = AttributeHead(self.detector.tap_channels, sum(self.outputs))
 
     @torch.inference_mode()
     def find(self, images: Tensor, min_score: float, max_overlap: float = 0.45, max_cells: int = 300) -> Found:
@@ -42,7 +47,7 @@ class AttriDet(nn.Module):
         Boxes that overlap a better one of any class by more than `max_overlap` (IoU) are dropped.
         """
         features = self.detector(images)
-        boxes, objectness, classes = self.detector.decode(features.levels)
+        boxes, objectness, _ = self.detector.decode(features.levels)
         scores = objectness.sigmoid()
         image, place = torch.nonzero(scores >= min_score, as_tuple=True)
         size = torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)
@@ -52,15 +57,13 @@ class AttriDet(nn.Module):
         kept = batched_nms(found, scores[image, place], image, max_overlap)
         kept = kept[_rank_in_image(image[kept], len(images)) < max_cells]
         image, place, found = image[kept], place[kept], found[kept]
-        logits = self.attributes(features.taps, torch.cat((image[:, None].float(), found), 1)).float()
-        values = [part.softmax(1) for part in torch.split(logits, list(self.vocabulary.value_counts), 1)]
-        return Found(
-            image,
-            found,
-            scores[image, place],
-            classes[image, place].sigmoid(),
-            torch.cat(values, 1) if values else logits,
-        )
+        rois = torch.cat((image[:, None].float(), found), 1)
+        types, *values = (part.softmax(1) for part in self.read(features.taps, rois))
+        return Found(image, found, scores[image, place], types, torch.cat(values, 1) if values else types[:, :0])
+
+    def read(self, taps: tuple[Tensor, Tensor], rois: Tensor) -> list[Tensor]:
+        """Return logits of the types (K, classes) and of each attribute (K, values) of `rois` (K, 5)."""
+        return list(torch.split(self.attributes(taps, rois).float(), self.outputs, 1))
 
     def fuse(self) -> AttriDet:
         """Fold every batch normalisation into its convolution, for inference only."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,9 +18,7 @@ BOX_GAIN, OBJECTNESS_GAIN, CLASS_GAIN = 0.05, 0.7, 0.3 * 14 / 80
 LEVEL_WEIGHTS = (4.0, 1.0, 0.4)
 
 
-def detection_losses(
-    features: Features, targets: Targets, detect: Detect, class_gain: float = CLASS_GAIN
-) -> dict[str, Tensor]:
+def detection_losses(features: Features, targets: Targets, detect: Detect) -> dict[str, Tensor]:
     """Return YOLOv5's box (CIoU), objectness and class losses, each a mean times its gain.
 
     Cells of unknown class teach box and objectness only.
@@ -39,7 +39,7 @@ def detection_losses(
             losses["class"] = losses["class"] + _class_loss(picked[:, 5:], targets.classes[matches.cell])
         objectness = F.binary_cross_entropy_with_logits(raw[..., 4], aim)
         losses["objectness"] = losses["objectness"] + LEVEL_WEIGHTS[index] * objectness
-    gains = {"box": BOX_GAIN, "objectness": OBJECTNESS_GAIN, "class": class_gain}
+    gains = {"box": BOX_GAIN, "objectness": OBJECTNESS_GAIN, "class": CLASS_GAIN}
     return {name: gains[name] * loss for name, loss in losses.items()}
 
 
@@ -59,14 +59,14 @@ def _class_loss(logits: Tensor, codes: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits[known], wanted)
 
 
-def attribute_loss(logits: Tensor, codes: Tensor, value_counts: tuple[int, ...]) -> Tensor:
-    """Return the mean cross-entropy over all labelled attributes of K cells.
+def reading_loss(logits: Sequence[Tensor], codes: Tensor) -> Tensor:
+    """Return the mean cross-entropy over all labels of K cells, be they types or attributes.
 
-    `logits` are (K, sum of `value_counts`), `codes` (K, attributes); `UNKNOWN` is masked per attribute, so
-    that a cell with one unknown attribute still teaches the others.
+    `logits` are (K, values) for each column of `codes` (K, columns); `UNKNOWN` is masked per label, so that
+    a cell with one unknown attribute still teaches the others.
     """
     parts = [
         F.cross_entropy(part, column, ignore_index=UNKNOWN, reduction="sum")
-        for part, column in zip(torch.split(logits, list(value_counts), 1), codes.T, strict=True)
+        for part, column in zip(logits, codes.T, strict=True)
     ]
-    return sum(parts, logits.new_zeros(())) / (codes != UNKNOWN).sum().clamp(min=1)
+    return torch.stack(parts).sum() / (codes != UNKNOWN).sum().clamp(min=1) if parts else codes.new_zeros(()).float()

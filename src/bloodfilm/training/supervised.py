@@ -28,11 +28,13 @@ from bloodfilm.nets.checkpoint import Card, load, save
 from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import augment
 from bloodfilm.training.data import FieldDataset, Targets, collate
-from bloodfilm.training.losses import CLASS_GAIN, attribute_loss, detection_losses
+from bloodfilm.training.losses import detection_losses, reading_loss
 from bloodfilm.vocabulary import UNKNOWN
 
 PLAIN_EPOCHS = 0.2
 """Share of the epochs, the last ones, without mosaic."""
+
+READING_GAIN = 0.1
 
 Report = Callable[[dict[str, float]], None]
 
@@ -42,7 +44,8 @@ class Settings:
     """How to train.
 
     `init` is a model name or file to start from, `workers` the processes that load pictures; with 0 each
-    picture is read once and kept in memory.
+    picture is read once and kept in memory. With `keep_detection` the boxes stay exactly as those of `init`:
+    only types and attributes are trained, on frozen features.
     """
 
     size: Size = "n"
@@ -56,7 +59,7 @@ class Settings:
     weight_decay: float = 0.02
     warm_up: float = 1.0
     mosaic: float = 0.5
-    class_gain: float = CLASS_GAIN
+    keep_detection: bool = False
     workers: int = 0
 
 
@@ -131,8 +134,11 @@ class _Run:
         self.network = network.to(memory_format=torch.channels_last)
         self.average = Average(self.network)
         self.average.network.to(self.fabric.device)
-        weights = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        if settings.keep_detection:
+            network.detector.requires_grad_(False)
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        weights = [p for p in trained if p.ndim > 1]
+        others = [p for p in trained if p.ndim <= 1]
         groups = [{"params": weights, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
@@ -173,6 +179,8 @@ class _Run:
 
     def _train_epoch(self, cancelled: Callable[[], bool] | None) -> dict[str, float]:
         self.model.train()
+        if self.settings.keep_detection:
+            self.model.detector.eval()
         generator = torch.Generator().manual_seed(self.settings.seed * 10_007 + self.epoch)
         loader = self._loader()
         sums: dict[str, float] = {}
@@ -196,15 +204,19 @@ class _Run:
     def _losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         network = self.network
         assert isinstance(network, AttriDet)
+        codes = torch.column_stack((targets.classes, targets.attributes))
+        labelled = (codes != UNKNOWN).any(1)
+        rois = torch.cat((targets.image[labelled, None].float(), targets.boxes[labelled]), 1)
         with self.fabric.autocast():
             features = network.detector(images)
-            labelled = (targets.attributes != UNKNOWN).any(1)
-            rois = torch.cat((targets.image[labelled, None].float(), targets.boxes[labelled]), 1)
-            logits = network.attributes(features.taps, rois)
-        losses = detection_losses(features, targets, network.detector.detect, self.settings.class_gain)
-        value_counts = network.vocabulary.value_counts
-        losses["attributes"] = 0.1 * attribute_loss(logits.float(), targets.attributes[labelled], value_counts)
-        return losses
+            types, *values = network.read(features.taps, rois)
+        losses = {
+            "types": READING_GAIN * reading_loss([types], codes[labelled, :1]),
+            "attributes": READING_GAIN * reading_loss(values, codes[labelled, 1:]),
+        }
+        if self.settings.keep_detection:
+            return losses
+        return detection_losses(features, targets, network.detector.detect) | losses
 
     def _learning_rate(self, part: float) -> float:
         """Linear warm-up, then half a cosine to 1 % of the rate."""
