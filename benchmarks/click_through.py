@@ -71,14 +71,17 @@ def main() -> None:
     shots = Shots(args.out)
     viewer = napari.Viewer(show=False)
     window = viewer.window._qt_window
-    window.setGeometry(0, 0, 1600, 1000)
     viewer.show()
+    rest(1)
+    window.showNormal()
+    window.setGeometry(0, 0, 1600, 1000)
     if args.picture:
         viewer.open(str(args.picture), plugin="napari")
     else:
         viewer.open_sample("bloodfilm", "synthetic_field")
     _, panel = viewer.window.add_plugin_dock_widget("bloodfilm", "Detect white blood cells")
     rest(2)
+    viewer.reset_view()
     shots.take("opened")
 
     click(panel.button)
@@ -90,6 +93,7 @@ def main() -> None:
         sys.exit("No cell was found; there is no row to select.")
 
     click(panel.table)
+    viewer.reset_view()
     tables = [t for t in window.findChildren(QTableView) if t.isVisible() and t.model().rowCount()]
     if not tables:
         sys.exit("FAILED: no table with rows came up")
