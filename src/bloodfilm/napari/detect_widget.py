@@ -200,7 +200,7 @@ class DetectWidget(QWidget):
         shapes = self.viewer.add_shapes(arguments.pop("data"), **arguments)
         candidates = Candidates.of(cells, part.index, shapes)
         self._shown = candidates, shapes
-        self._details = f"{outcome.seconds:.1f} s on {outcome.running_on}"
+        self._details = f"{outcome.seconds:.2f} s on {outcome.running_on}"
         candidates.show(shapes, self.score.value())
         shapes.mode = "select"
         self.viewer.layers.selection.active = shapes
