@@ -29,6 +29,9 @@ ANCHORS = (
 )
 """COCO anchors in pixels (width, height) of each level."""
 
+SMALLEST = 2e-3
+"""Width and height of the smallest box, in grid units; CIoU has no gradient at none."""
+
 
 class Features(NamedTuple):
     """What one pass through the network gives.
@@ -149,7 +152,7 @@ def decode_boxes(raw: Tensor, corners: Tensor, anchors: Tensor) -> Tensor:
     """Return boxes (..., 4) as x0, y0, x1, y1 of outputs (..., 4) at grid `corners` (..., 2), all in grid units."""
     t = raw.sigmoid()
     centre = 2 * t[..., :2] - 0.5 + corners
-    half = (2 * t[..., 2:]) ** 2 * anchors / 2
+    half = ((2 * t[..., 2:]) ** 2 * anchors / 2).clamp(min=SMALLEST / 2)
     return torch.cat((centre - half, centre + half), -1)
 
 
