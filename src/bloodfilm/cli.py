@@ -69,9 +69,7 @@ def detect(
     from bloodfilm.errors import UserError
     from bloodfilm.io.images import find_images
 
-    formats = format.split(",")
-    if unknown := set(formats) - {"coco", "csv"}:
-        raise UserError(f"--format {', '.join(sorted(unknown))}: give coco, csv or coco,csv.")
+    formats = _formats(format)
     pictures = find_images(paths)
     if not pictures:
         raise UserError(f"There is no picture in {', '.join(map(str, paths))}.")
@@ -241,6 +239,15 @@ def models() -> None:
     for name in available():
         card = read_card(name)
         Console().print_json(card.to_json())
+
+
+def _formats(text: str) -> set[str]:
+    from bloodfilm.errors import UserError
+
+    formats = set(text.split(","))
+    if unknown := formats - {"coco", "csv"}:
+        raise UserError(f"--format {', '.join(sorted(unknown))}: give coco, csv or coco,csv.")
+    return formats
 
 
 def _progress() -> Progress:
