@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -264,7 +263,7 @@ def _cell_table(cells: Cells, title: str) -> Table:
     shown = ["class", "score", *read]
     caption = f"Not predicted: {', '.join(silent)}." if silent else None
     headers = [name.split("_")[-1] for name in shown]
-    table = Table(*headers, title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(*headers, title=title, caption=caption, box=None, padding=(0, 1, 0, 0))
     for row in frame[shown].itertuples(index=False):
         table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
     return table
