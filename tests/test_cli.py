@@ -197,7 +197,8 @@ def test_a_model_or_device_that_is_not_there_is_the_callers_error(
     "options", [("--tile", "8"), ("--batch", "0"), ("--min-score", "1.5"), ("--region", "1", "2"), ("--nonsense",), ()]
 )
 def test_options_out_of_range_end_with_status_2(write_picture: WritePicture, options: tuple[str, ...]) -> None:
-    run("detect", write_picture("a.png"), *options, status=2)
+    arguments = ("detect", str(write_picture("a.png")), *options)
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 2
 
 
 def test_evaluate_scores_a_file_against_another(field: Field, tmp_path: Path) -> None:
