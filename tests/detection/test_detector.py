@@ -88,6 +88,15 @@ def test_boxes_are_in_pixels_of_the_picture(detector: Detector) -> None:
     np.testing.assert_allclose(found[1].boxes, 3 * found[0].boxes, atol=1)
 
 
+def test_boxes_fit_where_the_shorter_side_was_rounded(detector: Detector) -> None:
+    large = noise(334, 960)
+    small = letterbox(large, 96, pad_to=1)[0].permute(1, 2, 0).numpy()
+    assert small.shape == (33, 96, 3)
+    found = detector.detect_batch([np.ascontiguousarray(small), large], 0.3)
+    assert len(found[0])
+    np.testing.assert_allclose(found[1].boxes, found[0].boxes * np.array([10, 334 / 33] * 2), atol=0.01)
+
+
 def test_cells_below_the_score_are_left_out(detector: Detector, picture: np.ndarray) -> None:
     every, some = detector.detect(picture, 0.0), detector.detect(picture, 0.5)
     assert every.scores.min() >= LOWEST_SCORE

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +127,10 @@ class Detector:
         else:
             tiles = split_tiles(picture.shape[1], picture.shape[0], tile or DEFAULT_TILE)
         found: list[Cells] = []
-        for chunk in _chunks(tiles, batch):
+        for first in range(0, len(tiles), check_batch(batch)):
             if cancelled and cancelled():
                 raise Cancelled
+            chunk = tiles[first : first + batch]
             tables = self.detect_batch([picture[t.y0 : t.y1, t.x0 : t.x1] for t in chunk], min_score)
             found += [t.keep_own(table.shifted(t.x0, t.y0)) for t, table in zip(chunk, tables, strict=True)]
             if progress:
@@ -149,17 +149,17 @@ class Detector:
             images = images.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
             found = Found(*(column.cpu() for column in self._find(images, max(min_score, LOWEST_SCORE))))
             for place, row in enumerate(rows):
-                _, factor, _ = letterboxed[row]
-                results[row] = self._cells(found, found.image == place, factor, pictures[row].shape)
+                _, _, size = letterboxed[row]
+                results[row] = self._cells(found, found.image == place, size, pictures[row].shape)
         return results
 
     def _find(self, images: Tensor, min_score: float) -> Found:
         found = self.network.find(images, min_score, MAX_OVERLAP)
         return found._replace(classes=torch.where(self._taught, found.classes, 0))
 
-    def _cells(self, found: Found, mine: Tensor, factor: float, shape: tuple[int, ...]) -> Cells:
-        height, width = shape[:2]
-        boxes = np.minimum(found.boxes.numpy() / factor, np.array([width, height] * 2, np.float32))
+    def _cells(self, found: Found, mine: Tensor, size: tuple[int, int], shape: tuple[int, ...]) -> Cells:
+        inner, whole = (np.array([width, height] * 2, np.float32) for height, width in (size, shape[:2]))
+        boxes = np.minimum(found.boxes.numpy() * (whole / inner), whole)
         mine = mine & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(1))
         class_scores, codes = found.classes[mine].max(1)
         sure = class_scores.numpy() >= MIN_CLASS_SCORE
@@ -191,9 +191,8 @@ def detect(
     return Detector(model, device).detect(picture, **options)
 
 
-def _chunks(items: Iterable[Tile], length: int) -> Iterator[list[Tile]]:
-    if length < 1:
-        raise UserError(f"A batch of {length} searches nothing; give 1 or more.")
-    iterator = iter(items)
-    while chunk := list(islice(iterator, length)):
-        yield chunk
+def check_batch(batch: int) -> int:
+    """Return `batch`, or raise `UserError` if it is less than 1."""
+    if batch < 1:
+        raise UserError(f"A batch of {batch} searches nothing; give 1 or more.")
+    return batch
