@@ -144,7 +144,9 @@ def demo(
 
 @app.command()
 def train(
-    fields: Annotated[list[Path], typer.Argument(metavar="FIELDS...", help="COCO files, pictures beside them or as in LLD.")],
+    fields: Annotated[
+        list[Path], typer.Argument(metavar="FIELDS...", help="COCO files, pictures beside them or as in LLD.")
+    ],
     out: Out,
     method: Annotated[str, typer.Option(help="attridet: trained on full labels.")] = "attridet",
     validation: Annotated[
