@@ -152,7 +152,7 @@ def train(
     validation: Annotated[
         Path | None, typer.Option(help="COCO file to select on; by default a tenth of the fields, by their names.")
     ] = None,
-    size: Annotated[str, typer.Option(help="n, s, m, l or x.")] = "n",
+    size: Annotated[str | None, typer.Option(help="n, s, m, l or x; by default that of --init, else n.")] = None,
     init: Annotated[str | None, typer.Option(help="Model name or checkpoint to start from.")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 100,
     image_size: Annotated[int, typer.Option(min=64, help="Pixels a side, a multiple of 32.")] = 640,
@@ -167,7 +167,7 @@ def train(
 
     if method != "attridet":
         raise UserError(f"--method {method}: attridet is the only method of this version.")
-    if size not in list("nsmlx") or image_size % 32:
+    if size not in (None, *"nsmlx") or image_size % 32:
         raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
     annotated = [field for path in fields for field in read_coco(path)]
 
@@ -177,7 +177,7 @@ def train(
     from bloodfilm.training.supervised import train as run
 
     chosen, held = (annotated, read_coco(validation)) if validation else split_fields(annotated)
-    settings = Settings(cast("Size", size), init, epochs, image_size, batch, device, seed)
+    settings = Settings(cast("Size | None", size), init, epochs, image_size, batch, device, seed)
     where = resolve_device(device)
     running_on = describe(where, fastest_precision(where))
     console.print(f"{len(chosen)} fields to train on, {len(held)} to select on, on {running_on}")
