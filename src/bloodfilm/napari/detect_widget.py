@@ -198,7 +198,7 @@ class DetectWidget(QWidget):
         metadata = {"provenance": outcome.provenance, "pictures": {part.index: _describe(layer)}}
         arguments = cells_layer(cells, f"{layer.name} cells", part.index, metadata) | spatial(layer)
         shapes = self.viewer.add_shapes(arguments.pop("data"), **arguments)
-        candidates = Candidates.of(cells, part.index, shapes)
+        candidates = Candidates.of(shapes)
         self._shown = candidates, shapes
         self._details = f"{outcome.seconds:.2f} s on {outcome.running_on}"
         candidates.show(shapes, self.score.value())
