@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE, available
+
 if TYPE_CHECKING:
     from bloodfilm.cells import Cells, Field
     from bloodfilm.nets.yolo import Size
@@ -55,9 +57,9 @@ def main() -> None:
 def detect(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders of pictures.")],
     out: Out,
-    model: Model = "attridet-n",
+    model: Model = DEFAULT_MODEL,
     format: Annotated[str, typer.Option(help="coco, csv or both with a comma between.")] = "coco,csv",  # noqa: A002
-    min_score: MinScore = 0.25,
+    min_score: MinScore = MIN_SCORE,
     device: Device = "auto",
     tile: Annotated[int | None, typer.Option(min=64, help="Search in tiles of this many pixels a side.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures or tiles in one pass.")] = 8,
@@ -192,7 +194,7 @@ def train(
 def evaluate(
     truth: Annotated[Path, typer.Option(help="COCO file with annotated cells.")],
     found: Annotated[Path, typer.Option(help="COCO file with found cells, best candidates.json.")],
-    min_score: MinScore = 0.25,
+    min_score: MinScore = MIN_SCORE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score found cells against annotated ones: detection AP, attribute F1."""
@@ -237,7 +239,7 @@ def synth(
 @app.command()
 def models() -> None:
     """List the models that come with the package, with their cards."""
-    from bloodfilm.nets.checkpoint import available, read_card
+    from bloodfilm.nets.checkpoint import read_card
 
     for name in available():
         card = read_card(name)

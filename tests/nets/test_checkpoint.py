@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from bloodfilm.errors import CheckpointError
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.checkpoint import Card, available, load, locate, read_card, save
+from bloodfilm.nets.checkpoint import Card, load, locate, read_card, save
 from bloodfilm.vocabulary import LLD, Attribute, Vocabulary
+from bloodfilm.weights import available
 
 
 def with_card(path: Path, checkpoint: Path, card: str | None) -> Path:

@@ -30,6 +30,7 @@ from bloodfilm.napari import pictures
 from bloodfilm.napari.detect_job import DetectJob
 from bloodfilm.napari.layers import METADATA_KEY, Candidates, cells_layer, spatial
 from bloodfilm.palette import colour
+from bloodfilm.weights import MIN_SCORE, available
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -39,8 +40,6 @@ WHOLE, VIEW, RECTANGLE = "whole picture", "current view", "drawn rectangles"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 OPEN_FILE = "open a file…"
 REGION_KEY = "bloodfilm_region"
-DEFAULT_MODEL, DEFAULT_SCORE = "attridet-n", 0.25
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 class DetectWidget(QWidget):
@@ -61,7 +60,7 @@ class DetectWidget(QWidget):
         self.viewer.layers.events.removed.connect(self.picture.reset_choices)
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.model = QComboBox()
-        self.model.addItems([*sorted(path.stem for path in WEIGHTS.glob("*.safetensors")), OPEN_FILE])
+        self.model.addItems([*available(), OPEN_FILE])
         self.model.activated.connect(self._on_model_chosen)
         self.device = QComboBox()
         self.device.addItems(DEVICES)
@@ -78,7 +77,7 @@ class DetectWidget(QWidget):
         self.score.setRange(0.05, 0.95)
         self.score.setDecimals(2)
         self.score.setSingleStep(0.05)
-        self.score.setValue(DEFAULT_SCORE)
+        self.score.setValue(MIN_SCORE)
         self.score.valueChanged.connect(self._on_score)
         self.summary = QLabel("Open a picture of a blood film, then press the button.")
         self.summary.setWordWrap(True)

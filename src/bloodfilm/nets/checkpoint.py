@@ -17,9 +17,7 @@ from bloodfilm.io.files import replacing
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import Size
 from bloodfilm.vocabulary import LLD, Vocabulary
-
-WEIGHTS = Path(__file__).parents[1] / "weights"
-DEFAULT_MODEL = "attridet-n"
+from bloodfilm.weights import DEFAULT_MODEL, available
 
 
 class Card(BaseModel):
@@ -60,11 +58,6 @@ def save(path: Path, model: AttriDet, card: Card, half: bool = False) -> None:
     }
     with replacing(path) as temporary:
         save_file(tensors, temporary, {"bloodfilm": card.to_json()})
-
-
-def available() -> dict[str, Path]:
-    """Return the models that ship with the package, by name."""
-    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
 
 
 def locate(model: str | Path) -> Path:
