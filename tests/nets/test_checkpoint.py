@@ -41,6 +41,11 @@ def test_another_vocabulary_comes_back(tmp_path: Path) -> None:
     assert card.vocabulary == network.vocabulary == vocabulary
 
 
+def test_others_may_read_a_checkpoint_as_any_other_file(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "any").touch()
+    assert checkpoint.stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
 def test_half_precision_halves_the_file_and_keeps_the_weights_close(
     network: AttriDet, checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
 from bloodfilm.errors import CheckpointError
 from bloodfilm.io.files import replacing
@@ -57,7 +57,7 @@ def save(path: Path, model: AttriDet, card: Card, half: bool = False) -> None:
         for name, tensor in model.state_dict().items()
     }
     with replacing(path) as temporary:
-        save_file(tensors, temporary, {"bloodfilm": card.to_json()})
+        temporary.write_bytes(to_bytes(tensors, {"bloodfilm": card.to_json()}))
 
 
 def locate(model: str | Path) -> Path:
