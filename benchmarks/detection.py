@@ -62,6 +62,10 @@ def score_sources(find: Find, fields: list[Field]) -> dict[str, dict[str, float]
     }
 
 
+def shown(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"
+
+
 def print_detection(models: dict[str, Find], fields: list[Field]) -> None:
     scores = {name: score_sources(find, fields) for name, find in models.items()}
     print("| data set | fields | cells | model | AP50 | wanted | AP | recall | false boxes per field |")
@@ -70,8 +74,8 @@ def print_detection(models: dict[str, Find], fields: list[Field]) -> None:
         for name in models:
             s = scores[name][source]
             print(
-                f"| {source} | {s['fields']} | {s['cells']} | {name} | {s['ap50']:.3f} | {WANTED.get(source, '')} "
-                f"| {s['ap']:.3f} | {s['recall']:.3f} | {s['false_per_field']:.3f} |"
+                f"| {source} | {s['fields']} | {s['cells']} | {name} | {shown(s['ap50'])} | {WANTED.get(source, '')} "
+                f"| {shown(s['ap'])} | {shown(s['recall'])} | {shown(s['false_per_field'])} |"
             )
 
 
