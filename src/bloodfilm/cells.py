@@ -180,8 +180,18 @@ def concatenate(tables: Iterable[Cells]) -> Cells:
 class Field:
     """One picture on disk and what is known about it.
 
-    `ignored` holds boxes (M, 4) of cells that nobody labelled: neither right nor wrong when found.
-    `source` names the data set or microscope that the picture comes from.
+    Parameters
+    ----------
+    cells : Cells
+        The white cells.
+    ignored : (M, 4) float32
+        Boxes of white cells that nobody labelled: neither right nor wrong when found.
+    source : str
+        Data set or microscope that the picture comes from.
+    auxiliary : dict of (M, 4) float32
+        Boxes of red cells and platelets by their names in `bloodfilm.vocabulary.AUXILIARY`.
+    complete : set of str
+        Those of them that are labelled wherever they occur. Of the others, those without a box are unknown.
     """
 
     path: Path
@@ -191,3 +201,5 @@ class Field:
     ignored: FloatArray = field(default_factory=lambda: np.empty((0, 4), np.float32))
     source: str = ""
     name: str = ""
+    auxiliary: dict[str, FloatArray] = field(default_factory=dict)
+    complete: frozenset[str] = frozenset()

@@ -16,7 +16,8 @@ def batch() -> tuple[Tensor, Targets]:
     boxes = torch.tensor([[5.0, 8, 25, 18]]).repeat(COUNT, 1)
     images[:, :, 8:18, 5:25] = torch.tensor([0.35, 0.2, 0.5]).view(1, 3, 1, 1)
     codes = torch.arange(COUNT)
-    return images, Targets(codes, boxes, codes, codes[:, None].repeat(1, 7))
+    table = codes[:, None].repeat(1, 8)
+    return images, Targets(codes, boxes, torch.zeros_like(codes), table, codes, boxes.clone(), codes)
 
 
 def bounds(image: Tensor) -> list[int]:
@@ -31,6 +32,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def test_boxes_follow_the_flips() -> None:
     images, targets = augment(*batch(), generator())
     assert [box.tolist() for box in targets.boxes] == [bounds(image) for image in images]
+    assert torch.equal(targets.unknown, targets.boxes)
 
 
 def test_all_four_flips_happen() -> None:
@@ -43,9 +45,8 @@ def test_all_four_flips_happen() -> None:
 def test_labels_are_left_as_they_are() -> None:
     images, before = batch()
     _, after = augment(images, before, generator())
-    assert torch.equal(after.classes, before.classes)
-    assert torch.equal(after.attributes, before.attributes)
-    assert torch.equal(after.image, before.image)
+    for name in ("image", "kinds", "codes", "unknown_image", "unknown_kinds"):
+        assert torch.equal(getattr(after, name), getattr(before, name))
 
 
 def test_each_cell_of_an_image_is_flipped_with_it() -> None:

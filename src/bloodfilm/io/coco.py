@@ -16,7 +16,7 @@ from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
 from bloodfilm.io.files import replacing
 from bloodfilm.io.lld import lld_words
-from bloodfilm.vocabulary import LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary
+from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind
 
 
 class _Image(BaseModel):
@@ -25,6 +25,7 @@ class _Image(BaseModel):
     width: int = Entry(gt=0)
     height: int = Entry(gt=0)
     source: str = ""
+    not_exhaustive_category_ids: list[int] = []
 
 
 class _Annotation(BaseModel):
@@ -57,6 +58,9 @@ def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
 
     Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`. Boxes are cut at the
     picture's edge. ``iscrowd`` marks cells that are ignored.
+
+    Red cells and platelets go to `Field.auxiliary`. A file that has such a category is taken to label all of
+    them, but for the pictures that list it under LVIS's ``not_exhaustive_category_ids``.
 
     Raises
     ------
@@ -103,14 +107,17 @@ def _field(
                 f"{path}: annotations.{row}: the box {list(annotation.bbox)} has no area inside "
                 f"{image.file_name} ({image.width} x {image.height} px)."
             )
+    kinds = {id_: kind for id_, name in names.items() if (kind := auxiliary_kind(name))}
+    kind = np.array([kinds.get(a.category_id, "") for _, a in annotations], object)
     crowd = np.array([a.iscrowd for _, a in annotations], bool)
-    kept = [a for _, a in annotations if not a.iscrowd]
+    white = (kind == "") & ~crowd
+    kept = [a for (_, a), ours in zip(annotations, white, strict=True) if ours]
     words = [lld_words(a.attributes or a.model_extra or {}, vocabulary) for a in kept]
     codes = [vocabulary.class_code(names.get(k.category_id, k.category_name or "")) for k in kept]
     scores = [[a.attribute_scores.get(name, np.nan) for name in vocabulary.attribute_names] for a in kept]
     a = len(vocabulary.attributes)
     cells = Cells(
-        boxes[~crowd],
+        boxes[white],
         codes=np.array(codes, np.int16),
         scores=np.array([k.score for k in kept], np.float32),
         class_scores=np.array([np.nan if k.class_score is None else k.class_score for k in kept], np.float32),
@@ -119,7 +126,15 @@ def _field(
         vocabulary=vocabulary,
     )
     return Field(
-        path.parent / image.file_name, cells, image.width, image.height, boxes[crowd], image.source, image.file_name
+        path.parent / image.file_name,
+        cells,
+        image.width,
+        image.height,
+        boxes[crowd & (kind == "")],
+        image.source,
+        image.file_name,
+        {name: boxes[(kind == name) & ~crowd] for name in set(kinds.values())},
+        frozenset(kinds.values()) - {kinds.get(id_, "") for id_ in image.not_exhaustive_category_ids},
     )
 
 
@@ -127,7 +142,9 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
     """Write `fields` as one COCO file; `info` holds the provenance."""
     fields = list(fields)
     vocabulary = fields[0].cells.vocabulary if fields else LLD
-    categories = [{"id": i, "name": name} for i, name in enumerate((*vocabulary.classes, UNKNOWN_CLASS), start=1)]
+    others = [name for name in AUXILIARY if any(name in field.auxiliary for field in fields)]
+    names = (*vocabulary.classes, UNKNOWN_CLASS, *others)
+    categories = [{"id": i, "name": name} for i, name in enumerate(names, start=1)]
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, field in enumerate(fields, start=1):
@@ -135,11 +152,15 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
         images.append({"id": image_id, "file_name": name, "width": field.width, "height": field.height})
         if field.source:
             images[-1]["source"] = field.source
+        if open_kinds := [i for i, name in enumerate(names, start=1) if name in others and name not in field.complete]:
+            images[-1]["not_exhaustive_category_ids"] = open_kinds
         for row in range(len(field.cells)):
             annotations.append({"id": len(annotations) + 1, "image_id": image_id} | _annotation(field.cells, row))
-        for box in field.ignored:
+        unnamed = [(len(vocabulary.classes), 1, box) for box in field.ignored]
+        unnamed += [(names.index(name), 0, box) for name in others for box in field.auxiliary.get(name, ())]
+        for place, crowd, box in unnamed:
             annotations.append(
-                {"id": len(annotations) + 1, "image_id": image_id, "category_id": len(categories), "iscrowd": 1}
+                {"id": len(annotations) + 1, "image_id": image_id, "category_id": place + 1, "iscrowd": crowd}
                 | _box(box)
             )
     content = {"info": info or {}, "images": images, "annotations": annotations, "categories": categories}

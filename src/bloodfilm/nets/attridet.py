@@ -32,11 +32,11 @@ class AttriDet(nn.Module):
     at strides 4 and 8, where a nucleus has its lobes.
     """
 
-    def __init__(self, size: Size = "n", vocabulary: Vocabulary = LLD) -> None:
+    def __init__(self, size: Size = "n", vocabulary: Vocabulary = LLD, auxiliary: int = 0) -> None:
         super().__init__()
         self.size = size
         self.vocabulary = vocabulary
-        self.detector = YOLOv5(size, len(vocabulary.classes))
+        self.detector = YOLOv5(size, len(vocabulary.classes), auxiliary)
         self.outputs = [len(vocabulary.classes), *vocabulary.value_counts]
         self.attributes = AttributeHead(self.detector.tap_channels, sum(self.outputs))
 
@@ -47,7 +47,7 @@ class AttriDet(nn.Module):
         Boxes that overlap a better one of any class by more than `max_overlap` (IoU) are dropped.
         """
         features = self.detector(images)
-        boxes, objectness, _ = self.detector.decode(features.levels)
+        boxes, objectness, *_ = self.detector.decode(features.levels)
         scores = objectness.sigmoid()
         image, place = torch.nonzero(scores >= min_score, as_tuple=True)
         size = torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)

@@ -29,7 +29,7 @@ from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import augment
 from bloodfilm.training.data import FieldDataset, Targets, collate
 from bloodfilm.training.losses import detection_losses, reading_loss
-from bloodfilm.vocabulary import UNKNOWN
+from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
 
 PLAIN_EPOCHS = 0.2
 """Share of the epochs, the last ones, without mosaic."""
@@ -204,15 +204,15 @@ class _Run:
     def _losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         network = self.network
         assert isinstance(network, AttriDet)
-        codes = torch.column_stack((targets.classes, targets.attributes))
-        labelled = (codes != UNKNOWN).any(1)
+        labelled = (targets.codes != UNKNOWN).any(1)
         rois = torch.cat((targets.image[labelled, None].float(), targets.boxes[labelled]), 1)
+        codes = targets.codes[labelled]
         with self.fabric.autocast():
             features = network.detector(images)
             types, *values = network.read(features.taps, rois)
         losses = {
-            "types": READING_GAIN * reading_loss([types], codes[labelled, :1]),
-            "attributes": READING_GAIN * reading_loss(values, codes[labelled, 1:]),
+            "types": READING_GAIN * reading_loss([types], codes[:, :1]),
+            "attributes": READING_GAIN * reading_loss(values, codes[:, 1:]),
         }
         if self.settings.keep_detection:
             return losses
@@ -274,9 +274,11 @@ def _start(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]
         network, card = load(settings.init)
         if card.vocabulary != vocabulary:
             raise UserError(f"{settings.init} has another vocabulary than the labels; convert the labels first.")
-        size, classes, attributes = card.size, set(card.classes), set(card.attributes)
+        size, classes, attributes, auxiliary = card.size, set(card.classes), set(card.attributes), card.auxiliary
     else:
-        network, size, classes, attributes = AttriDet(settings.size, vocabulary), settings.size, set(), set()
+        auxiliary = list(AUXILIARY) if any(field.auxiliary for field in fields) else []
+        network = AttriDet(settings.size, vocabulary, len(auxiliary))
+        size, classes, attributes = settings.size, set(), set()
     codes = {int(code) for field in fields for code in field.cells.codes}
     classes |= {name for code, name in enumerate(vocabulary.classes) if code in codes}
     for column, name in enumerate(vocabulary.attribute_names):
@@ -288,5 +290,6 @@ def _start(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]
         image_size=settings.image_size,
         vocabulary=vocabulary,
         classes=[name for name in vocabulary.classes if name in classes],
+        auxiliary=auxiliary,
         attributes=[name for name in vocabulary.attribute_names if name in attributes],
     )
