@@ -1,0 +1,65 @@
+"""Red cells as a ruler: how many micrometres a pixel is, and if the picture is squeezed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+RED_CELL_UM = 7.5
+"""Diameter of a normal red cell on a film, 7.2 to 7.8 um (Bain, Blood Cells, 6th ed., 2022)."""
+
+MIN_RED_CELLS = 8
+MAX_ERROR = 0.05
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Size of a normal red cell on a picture.
+
+    Parameters
+    ----------
+    width, height : float
+        Median of the red cells measured, in pixels.
+    error : float
+        Standard error of the larger of both, as a share of it.
+    cells : int
+        Red cells measured.
+    """
+
+    width: float
+    height: float
+    error: float
+    cells: int
+
+    @property
+    def sure(self) -> bool:
+        """If enough red cells agree."""
+        return self.cells >= MIN_RED_CELLS and self.error <= MAX_ERROR
+
+    @property
+    def um_per_px(self) -> tuple[float, float]:
+        """Micrometres per pixel in x and y."""
+        return RED_CELL_UM / self.width, RED_CELL_UM / self.height
+
+    @property
+    def squeeze(self) -> float:
+        """Width over height of what is round."""
+        return self.width / self.height
+
+
+def measure(boxes: npt.ArrayLike, width: int, height: int) -> Ruler | None:
+    """Measure the red cells in `boxes` (N, 4) of a picture of `width` x `height` px; None without a whole one.
+
+    Cells cut by the picture's edge are left out. Medians are robust against the few clumps that are boxed as one.
+    """
+    boxes = np.asarray(boxes, float).reshape(-1, 4)
+    whole = (boxes[:, :2] > 1).all(1) & (boxes[:, 2:] < np.array([width, height]) - 1).all(1)
+    sizes = (boxes[:, 2:] - boxes[:, :2])[whole]
+    if not len(sizes):
+        return None
+    medians = np.median(sizes, axis=0)
+    spread = 1.4826 * np.median(np.abs(sizes - medians), axis=0) / medians
+    error = 1.2533 * float(spread.max()) / np.sqrt(len(sizes))
+    return Ruler(*medians.tolist(), error, len(sizes))
