@@ -36,9 +36,9 @@ def yolo_model(weights: Path) -> Find:
 
     def find(field: Field) -> Cells:
         boxes = model.predict(str(field.path), conf=LOWEST_SCORE, verbose=False)[0].boxes
-        corners = boxes.xyxy.numpy()
+        corners = boxes.xyxy.cpu().numpy()
         solid = (corners[:, 2:] > corners[:, :2]).all(1)
-        return Cells(corners[solid], scores=boxes.conf.numpy()[solid])
+        return Cells(corners[solid], scores=boxes.conf.cpu().numpy()[solid])
 
     return find
 
@@ -50,16 +50,27 @@ def by_source(fields: list[Field]) -> dict[str, list[Field]]:
     return dict(sorted(groups.items()))
 
 
+WANTED = {"bccd": 0.96, "txl-pbc": 0.96, "txl-raabin": 0.93, "warty-pig": 0.92}
+"""AP50 that the shipped model is to reach."""
+
+
+def score_sources(find: Find, fields: list[Field]) -> dict[str, dict[str, float]]:
+    """Return the scores of `score_detection` for each data set."""
+    return {
+        source: score_detection([find(field) for field in group], group) for source, group in by_source(fields).items()
+    }
+
+
 def print_detection(models: dict[str, Find], fields: list[Field]) -> None:
-    print("| data set | fields | cells | model | AP50 | AP | recall | false boxes per field |")
-    print("|---|---|---|---|---|---|---|---|")
-    for source, group in by_source(fields).items():
-        for name, find in models.items():
-            s = score_detection([find(field) for field in group], group)
+    scores = {name: score_sources(find, fields) for name, find in models.items()}
+    print("| data set | fields | cells | model | AP50 | wanted | AP | recall | false boxes per field |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for source in by_source(fields):
+        for name in models:
+            s = scores[name][source]
             print(
-                f"| {source} | {s['fields']} | {s['cells']} | {name} | {s['ap50']:.3f} | {s['ap']:.3f} "
-                f"| {s['recall']:.3f} | {s['false_per_field']:.3f} |",
-                flush=True,
+                f"| {source} | {s['fields']} | {s['cells']} | {name} | {s['ap50']:.3f} | {WANTED.get(source, '')} "
+                f"| {s['ap']:.3f} | {s['recall']:.3f} | {s['false_per_field']:.3f} |"
             )
 
 

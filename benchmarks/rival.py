@@ -1,9 +1,10 @@
 """Train and run `ultralytics` YOLO11n, from scratch, on the pictures of `sources.py`.
 
-    python benchmarks/rival.py --epochs 30 --image-size 416
+    python benchmarks/rival.py
 
 Needs ``pip install ultralytics``, which bloodfilm itself never imports.
-One class ("white blood cell"), ultralytics' own defaults otherwise.
+One class ("white blood cell"), ultralytics' own defaults otherwise; as many pictures of as many pixels as the first
+stage of `train_shipped.py` sees.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 from pathlib import Path
 
 from sources import UNKNOWN_TYPE
+from train_shipped import IMAGE_SIZE, STAGES
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
 
@@ -53,8 +55,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--out", type=Path, default=Path("build/rival"))
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--image-size", type=int, default=416)
+    parser.add_argument("--epochs", type=int, default=STAGES["detector"].epochs)
+    parser.add_argument("--image-size", type=int, default=IMAGE_SIZE)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
     args = parser.parse_args()

@@ -23,7 +23,8 @@ from bloodfilm.detection.detector import Detector
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import WEIGHTS, load, save
-from bloodfilm.training.supervised import Settings, train
+from bloodfilm.training.supervised import STATE, Settings, train
+from detection import bloodfilm_model, score_sources
 
 IMAGE_SIZE = 416
 STAGES = {
@@ -46,7 +47,7 @@ def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> N
         read_coco(data / "val.json"),
         out / stage,
         settings,
-        resume=True,
+        resume=(out / stage / STATE).exists(),
         report=lambda row: print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True),
     )
 
@@ -54,25 +55,27 @@ def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> N
 def box_crops(data: Path, out: Path, device: str) -> None:
     """Give each WBCAtt crop the box found nearest its centre; crops without a sure one are left out."""
     detector = Detector(out / "detector" / "last.safetensors", device)
-    for split in ("train", "val"):
-        content = json.loads((data / f"crops-{split}.json").read_text())
-        for annotation, image in zip(content["annotations"], content["images"], strict=True):
-            found = detector.detect(read_image(data / image["file_name"]), min_score=0.4)
-            middle = np.array([image["width"], image["height"]]) / 2
-            inside = ((found.boxes[:, :2] < middle) & (found.boxes[:, 2:] > middle)).all(1)
-            x0, y0, x1, y1 = found.boxes[inside][0].tolist() if inside.any() else [0] * 4
-            annotation["bbox"] = [x0, y0, x1 - x0, y1 - y0]
-        kept = [a for a in content["annotations"] if a["bbox"][2] > 0]
-        shown = {a["image_id"] for a in kept}
-        images = [image for image in content["images"] if image["id"] in shown]
-        (data / f"crops-{split}-boxed.json").write_text(json.dumps(content | {"images": images, "annotations": kept}))
-        print(f"{split}: {len(kept)} of {len(content['images'])} crops boxed")
+    content = json.loads((data / "crops-train.json").read_text())
+    for annotation, image in zip(content["annotations"], content["images"], strict=True):
+        found = detector.detect(read_image(data / image["file_name"]), min_score=0.4)
+        middle = np.array([image["width"], image["height"]]) / 2
+        inside = ((found.boxes[:, :2] < middle) & (found.boxes[:, 2:] > middle)).all(1)
+        x0, y0, x1, y1 = found.boxes[inside][0].tolist() if inside.any() else [0] * 4
+        annotation["bbox"] = [x0, y0, x1 - x0, y1 - y0]
+    kept = [a for a in content["annotations"] if a["bbox"][2] > 0]
+    shown = {a["image_id"] for a in kept}
+    images = [image for image in content["images"] if image["id"] in shown]
+    (data / "crops-train-boxed.json").write_text(json.dumps(content | {"images": images, "annotations": kept}))
+    print(f"{len(kept)} of {len(content['images'])} crops boxed")
 
 
-def ship(out: Path) -> None:
-    network, card = load(out / "readings" / "last.safetensors")
+def ship(data: Path, out: Path) -> None:
+    weights = out / "readings" / "last.safetensors"
+    network, card = load(weights)
     text = json.loads((Path(__file__).parent / "card.json").read_text())
-    card = card.model_copy(update=text | {"name": "attridet-n"})
+    scores = score_sources(bloodfilm_model(weights), read_coco(data / "test.json") + read_coco(data / "lld.json"))
+    scores = {source: {k: round(v, 3) for k, v in s.items() if v == v} for source, s in scores.items()}
+    card = card.model_copy(update=text | {"name": "attridet-n", "scores": scores})
     save(WEIGHTS / "attridet-n.safetensors", network, card, half=True)
 
 
@@ -89,7 +92,7 @@ def main() -> None:
     if args.stage == "crops":
         box_crops(args.data, args.out, args.device)
     elif args.stage == "ship":
-        ship(args.out)
+        ship(args.data, args.out)
     else:
         run(args.stage, args.data, args.out, args.device, args.epochs)
 

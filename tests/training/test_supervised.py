@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.detection.detector import Detector
+from bloodfilm.detection.detector import LOWEST_SCORE, Detector
 from bloodfilm.errors import PictureError, UserError
+from bloodfilm.evaluation.attributes import score_attributes
+from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, read_card
+from bloodfilm.synth import draw_field
 from bloodfilm.training.supervised import Average, Settings, train
 from bloodfilm.vocabulary import UNKNOWN, Vocabulary
 
@@ -66,9 +70,9 @@ def test_the_log_is_what_was_reported(long_run: tuple[Path, list[dict[str, float
     out, rows = long_run
     logged = read_log(out)
     assert [row["epoch"] for row in logged] == [str(n) for n in range(1, 17)]
-    assert set(logged[0]) == {"epoch", *LOSSES, "ap50", "ap", "recall", "false_per_field", "learning_rate"}
+    assert set(logged[0]) == {"epoch", *LOSSES, "ap50", "ap", "recall", "false_per_field", "macro_f1", "learning_rate"}
     for said, written in zip(rows, logged, strict=True):
-        assert {name: float(value) for name, value in written.items()} == pytest.approx(said, rel=1e-4)
+        assert {name: float(value) for name, value in written.items()} == pytest.approx(said, rel=1e-4, nan_ok=True)
 
 
 def test_the_learning_rate_rises_then_falls_to_a_hundredth(fields: list[Field], tmp_path: Path) -> None:
@@ -121,6 +125,30 @@ def test_a_finished_run_has_nothing_to_go_on_with(fields: list[Field], two_epoch
     assert train(fields, fields[:2], two_epochs, settings(), resume=True) == two_epochs / "best.safetensors"
     assert (two_epochs / "last.safetensors").read_bytes() == before
     assert len(read_log(two_epochs)) == 2
+
+
+@pytest.mark.parametrize(("resume", "message"), [(False, "already holds a run"), (True, "begun with epochs 2, not 5")])
+def test_a_finished_run_is_not_overwritten(fields: list[Field], two_epochs: Path, resume: bool, message: str) -> None:
+    before = {path.name: path.read_bytes() for path in two_epochs.iterdir()}
+    with pytest.raises(UserError, match=message):
+        train(fields, fields[:2], two_epochs, settings(epochs=5), resume=resume)
+    assert {path.name: path.read_bytes() for path in two_epochs.iterdir()} == before
+
+
+def test_a_run_that_was_never_begun_cannot_be_resumed(fields: list[Field], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run to resume"):
+        train(fields, fields[:2], tmp_path, settings(), resume=True)
+
+
+def test_training_needs_no_warm_up(fields: list[Field], tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = []
+    train(fields, fields[:2], tmp_path, settings(epochs=1, warm_up=0.0), report=rows.append)
+    assert rows[0]["learning_rate"] == pytest.approx(0.01 * 2e-3)
+
+
+def test_a_checkpoint_is_not_trained_as_another_size(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="size n; it cannot be trained as size x"):
+        train(fields, fields[:2], tmp_path, settings(init=str(checkpoint), size="x"))
 
 
 def test_a_cancelled_run_keeps_its_best_weights(fields: list[Field], tmp_path: Path) -> None:
@@ -197,3 +225,19 @@ def test_boxes_can_be_kept_while_types_and_attributes_are_learnt(fields: list[Fi
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert all(name.startswith("attributes.") for name in changed)
+
+
+def test_where_boxes_are_kept_the_best_readings_are_chosen(tmp_path: Path) -> None:
+    fields = []
+    for seed in range(2):
+        picture, cells = draw_field(320, 240, 3, seed)
+        Image.fromarray(picture).save(tmp_path / f"{seed}.png")
+        fields.append(Field(tmp_path / f"{seed}.png", cells, 320, 240))
+    rows: list[dict[str, float]] = []
+    options = settings(epochs=4, image_size=320, learning_rate=0.03, init="attridet-n", keep_detection=True)
+    best = Detector(train(fields, fields, tmp_path / "run", options, report=rows.append), "cpu")
+    assert len({row["ap50"] for row in rows}) == 1
+    assert len({row["macro_f1"] for row in rows}) > 1
+    found = [best.detect(read_image(field.path), LOWEST_SCORE) for field in fields]
+    scores = [score["macro_f1"] for score in score_attributes(found, fields, LOWEST_SCORE).values() if score["cells"]]
+    assert np.mean(scores) == pytest.approx(max(row["macro_f1"] for row in rows))

@@ -6,7 +6,7 @@ import copy
 import csv
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bloodfilm.cells import Field
 from bloodfilm.detection.detector import LOWEST_SCORE, Cancelled, Detector
 from bloodfilm.detection.devices import fastest_precision, resolve_device
 from bloodfilm.errors import UserError
+from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
@@ -36,6 +37,10 @@ PLAIN_EPOCHS = 0.2
 
 READING_GAIN = 0.1
 
+STATE = "state.pt"
+FREE_TO_CHANGE = ("device", "workers")
+"""Settings that a run may be resumed with although it was begun with others."""
+
 Report = Callable[[dict[str, float]], None]
 
 
@@ -43,12 +48,13 @@ Report = Callable[[dict[str, float]], None]
 class Settings:
     """How to train.
 
-    `init` is a model name or file to start from, `workers` the processes that load pictures; with 0 each
+    `init` is a model name or file to start from, which also sets the size; without it the size is n by default.
+    `workers` are the processes that load pictures; with 0 each
     picture is read once and kept in memory. With `keep_detection` the boxes stay exactly as those of `init`:
     only types and attributes are trained, on frozen features.
     """
 
-    size: Size = "n"
+    size: Size | None = None
     init: str | None = None
     epochs: int = 100
     image_size: int = 640
@@ -90,7 +96,10 @@ def train(
     report: Report | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Path:
-    """Train on `fields` and keep the weights that score best (AP50) on `validation`.
+    """Train on `fields` and keep the weights that score best on `validation`.
+
+    Best is the highest mean of AP50 and AP; with `Settings.keep_detection` the highest mean macro-F1 of types
+    and attributes.
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
     ``log.csv`` with a row per epoch. `report` is called with the same row. Once `cancelled` says yes,
@@ -104,13 +113,20 @@ def train(
     Raises
     ------
     UserError
-        If there is nothing to train or validate on.
+        If there is nothing to train or validate on; if `out` holds a run and `resume` is not set, or the other
+        way round, or it was begun with other settings.
     """
+    out, settings = Path(out), settings or Settings()
     if not any(len(field.cells) for field in fields):
         raise UserError("Training needs at least one field with an annotated cell.")
     if not any(len(field.cells) for field in validation):
         raise UserError("Validation needs at least one field with an annotated cell.")
-    return _Run(fields, validation, Path(out), settings or Settings(), report).go(resume, cancelled)
+    begun = (out / STATE).exists()
+    if begun and not resume:
+        raise UserError(f"{out} already holds a run: resume it, or choose another folder.")
+    if resume and not begun:
+        raise UserError(f"{out} holds no run to resume; its {STATE} is missing.")
+    return _Run(fields, validation, out, settings, report).go(resume, cancelled)
 
 
 class _Run:
@@ -132,8 +148,6 @@ class _Run:
         network, self.card = _start(settings, fields)
         self.network: nn.Module
         self.network = network.to(memory_format=torch.channels_last)
-        self.average = Average(self.network)
-        self.average.network.to(self.fabric.device)
         if settings.keep_detection:
             network.detector.requires_grad_(False)
         trained = [p for p in self.network.parameters() if p.requires_grad]
@@ -142,11 +156,12 @@ class _Run:
         groups = [{"params": weights, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
+        self.average = Average(self.network)
         self.dataset = FieldDataset(fields, settings.image_size, settings.mosaic, seed=settings.seed)
         self.epoch, self.best = 0, -1.0
 
     def go(self, resume: bool, cancelled: Callable[[], bool] | None) -> Path:
-        if resume and (self.out / "state.pt").exists():
+        if resume:
             self._restore()
         self.out.mkdir(parents=True, exist_ok=True)
         while self.epoch < self.settings.epochs:
@@ -188,7 +203,7 @@ class _Run:
             if cancelled and cancelled():
                 raise Cancelled
             for group in self.optimizer.param_groups:
-                group["lr"] = self._learning_rate(step / len(loader))
+                group["lr"] = self._learning_rate((step + 1) / len(loader))
             images = images.to(self.fabric.device).float() / 255
             images, targets = augment(images, targets.to(self.fabric.device), generator)
             losses = self._losses(images.to(memory_format=torch.channels_last), targets)
@@ -222,21 +237,25 @@ class _Run:
         """Linear warm-up, then half a cosine to 1 % of the rate."""
         settings, now = self.settings, self.epoch + part
         cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * now / settings.epochs)) / 2
-        return settings.learning_rate * cosine * min(now / settings.warm_up, 1.0)
+        warm = min(now / settings.warm_up, 1.0) if settings.warm_up else 1.0
+        return settings.learning_rate * cosine * warm
 
     def _validate(self) -> dict[str, float]:
         network = copy.deepcopy(self.average.network)
         detector = Detector.from_network(network, self.card, self.fabric.device)  # type: ignore[arg-type]
         found = [detector.detect(read_image(field.path), LOWEST_SCORE) for field in self.validation]
         scores = score_detection(found, self.validation)
-        return {name: scores[name] for name in ("ap50", "ap", "recall", "false_per_field")}
+        readings = score_attributes(found, self.validation, LOWEST_SCORE).values()
+        read = [score["macro_f1"] for score in readings if score["cells"]]
+        mean = float(np.mean(read)) if read else math.nan
+        return {name: scores[name] for name in ("ap50", "ap", "recall", "false_per_field")} | {"macro_f1": mean}
 
     def _keep(self, row: dict[str, float]) -> None:
         network = self.average.network
         assert isinstance(network, AttriDet)
         save(self.out / "last.safetensors", network, self.card)
-        fitness = 0.5 * row["ap50"] + 0.5 * row["ap"]
-        if fitness > self.best:
+        fitness = row["macro_f1"] if self.settings.keep_detection else (row["ap50"] + row["ap"]) / 2
+        if not fitness <= self.best:
             self.best = fitness
             save(self.out / "best.safetensors", network, self.card)
         state = {
@@ -247,8 +266,9 @@ class _Run:
             "epoch": self.epoch,
             "best": self.best,
             "random": torch.get_rng_state(),
+            "settings": self._fixed_settings(),
         }
-        with replacing(self.out / "state.pt") as temporary:
+        with replacing(self.out / STATE) as temporary:
             torch.save(state, temporary)
         first = self.epoch == 1
         with (self.out / "log.csv").open("w" if first else "a", newline="") as file:
@@ -257,8 +277,15 @@ class _Run:
                 writer.writeheader()
             writer.writerow({name: f"{value:.5g}" for name, value in row.items()})
 
+    def _fixed_settings(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self.settings).items() if name not in FREE_TO_CHANGE}
+
     def _restore(self) -> None:
-        state = torch.load(self.out / "state.pt", map_location=self.fabric.device, weights_only=True)
+        state = torch.load(self.out / STATE, map_location=self.fabric.device, weights_only=True)
+        for name, value in self._fixed_settings().items():
+            if state["settings"][name] != value:
+                begun = state["settings"][name]
+                raise UserError(f"{self.out} was begun with {name} {begun}, not {value}; resume it with the same.")
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
         self.average.updates = state["updates"]
@@ -274,11 +301,13 @@ def _start(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]
         network, card = load(settings.init)
         if card.vocabulary != vocabulary:
             raise UserError(f"{settings.init} has another vocabulary than the labels; convert the labels first.")
+        if settings.size not in (None, card.size):
+            raise UserError(f"{settings.init} has the size {card.size}; it cannot be trained as size {settings.size}.")
         size, classes, attributes, auxiliary = card.size, set(card.classes), set(card.attributes), card.auxiliary
     else:
+        size, classes, attributes = settings.size or "n", set(), set()
         auxiliary = list(AUXILIARY) if any(field.auxiliary for field in fields) else []
-        network = AttriDet(settings.size, vocabulary, len(auxiliary))
-        size, classes, attributes = settings.size, set(), set()
+        network = AttriDet(size, vocabulary, len(auxiliary))
     codes = {int(code) for field in fields for code in field.cells.codes}
     classes |= {name for code, name in enumerate(vocabulary.classes) if code in codes}
     for column, name in enumerate(vocabulary.attribute_names):
