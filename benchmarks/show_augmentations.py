@@ -1,6 +1,6 @@
 """Draw each transform that training imitates other microscopes with, on the synthetic field, for the docs.
 
-    python benchmarks/show_augmentations.py docs/images/augmentations.png
+python benchmarks/show_augmentations.py docs/images/augmentations.png
 """
 
 from __future__ import annotations

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import imagecodecs
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
 from bloodfilm.training.data import Targets
 
@@ -98,9 +99,10 @@ def add_noise(images: Tensor, generator: torch.Generator) -> Tensor:
 def compress(images: Tensor, generator: torch.Generator) -> Tensor:
     """Save as JPEG with a quality of 30 to 90 and load again."""
     qualities = torch.randint(30, 91, (len(images),), generator=generator).tolist()
-    bytes_ = (images * 255).round().byte().cpu()
-    saved = [encode_jpeg(image, quality) for image, quality in zip(bytes_, qualities, strict=True)]
-    return torch.stack([decode_jpeg(image, ImageReadMode.RGB) for image in saved]).to(images) / 255
+    pictures = (images * 255).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    saved = [imagecodecs.jpeg8_encode(picture, quality) for picture, quality in zip(pictures, qualities, strict=True)]
+    loaded = np.stack([imagecodecs.jpeg8_decode(content) for content in saved])
+    return torch.from_numpy(loaded).permute(0, 3, 1, 2).to(images) / 255
 
 
 TRANSFORMS: dict[Transform, float] = {
