@@ -41,6 +41,7 @@ def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> N
     if stage == "readings":
         settings = replace(settings, init=str(out / "detector" / "last.safetensors"))
         fields = fields + read_coco(data / "crops-train-boxed.json")
+    singles = [field for field in fields if field.source == "txl-pbc" and len(field.cells) == 1]
     print(f"{stage}: {len(fields)} pictures, {settings.epochs} epochs", flush=True)
     train(
         fields,
@@ -48,6 +49,7 @@ def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> N
         out / stage,
         settings,
         resume=(out / stage / STATE).exists(),
+        singles=singles if stage == "detector" else (),
         report=lambda row: print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True),
     )
 

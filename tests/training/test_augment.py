@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from bloodfilm.training.augment import HED_FROM_RGB, TRANSFORMS, Transform, augment, flip
-from bloodfilm.training.data import Targets
+from bloodfilm.training.labels import Targets
 
 COUNT = 16
 

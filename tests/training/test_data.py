@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from bloodfilm.cells import Field
-from bloodfilm.training.data import MIN_CELL, PAD, FieldDataset, Sample, collate, labels_of
+from bloodfilm.training.data import MIN_CELL, PAD, FieldDataset, Sample
+from bloodfilm.training.labels import collate, labels_of
 from bloodfilm.vocabulary import UNKNOWN
 
 SIDE = 96

@@ -11,7 +11,7 @@ from torch import Tensor
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import STRIDES, Detect, Features
 from bloodfilm.training.assignment import assign
-from bloodfilm.training.data import Targets
+from bloodfilm.training.labels import Targets
 from bloodfilm.training.losses import detection_losses, reading_loss
 from bloodfilm.vocabulary import LLD, UNKNOWN
 

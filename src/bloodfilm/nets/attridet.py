@@ -14,7 +14,6 @@ from bloodfilm.nets.blocks import Conv
 from bloodfilm.nets.yolo import Size, YOLOv5
 from bloodfilm.vocabulary import LLD, Vocabulary
 
-
 MIN_AUXILIARY_SCORE = 0.3
 MAX_AUXILIARY = 1000
 

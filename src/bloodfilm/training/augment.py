@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bloodfilm.training.data import Targets
+from bloodfilm.training.labels import Targets
 
 HED_FROM_RGB = torch.tensor([[1.8780, -1.0077, -0.5561], [-0.0659, 1.1347, -0.1355], [-0.6019, -0.4804, 1.5736]])
 """Colour deconvolution of Ruifrok and Johnston (2001), as in scikit-image's ``hed_from_rgb``."""

@@ -16,46 +16,16 @@ from torch.utils.data import Dataset
 from bloodfilm.cells import Field
 from bloodfilm.detection.letterbox import letterbox
 from bloodfilm.io.images import read_image
-from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
-
-WHITE = 0
-"""Kind of white cells; red cells and platelets follow in the order of `AUXILIARY`."""
-
-
-class Labels(NamedTuple):
-    """What is known of one picture.
-
-    K objects: boxes (K, 4) in pixels, kinds (K,), and type and attribute codes (K, 1 + A). M regions, (M, 4) and
-    the kind of each, in which objects of that kind may lie without a box: nothing is learned there from finding
-    none.
-    """
-
-    boxes: Tensor
-    kinds: Tensor
-    codes: Tensor
-    unknown: Tensor
-    unknown_kinds: Tensor
-
-
-class Targets(NamedTuple):
-    """`Labels` of a batch, with the index of the image of each object and each region."""
-
-    image: Tensor
-    boxes: Tensor
-    kinds: Tensor
-    codes: Tensor
-    unknown_image: Tensor
-    unknown: Tensor
-    unknown_kinds: Tensor
-
-    def to(self, device: torch.device) -> Targets:
-        return Targets(*(tensor.to(device, non_blocking=True) for tensor in self))
-
+from bloodfilm.training.labels import Labels, forget, join, labels_of
+from bloodfilm.training.paste import Cutouts, paste
 
 Sample = tuple[Tensor, Labels]
 
 PAD = 114
 MOSAIC_SCALE = 0.7
+PASTED = 0.3
+"""Probability that cells are pasted on a field."""
+
 MAX_SQUEEZE = (0.5, 1.3)
 """Limits of the random change of aspect, width over height: some cameras' pictures come squeezed."""
 
@@ -65,36 +35,6 @@ MIN_CELL = 12
 
 MIN_VISIBLE = 0.4
 """Share of an object that must be left after cropping to be one; with less it is unknown what is there."""
-
-
-def collate(samples: Sequence[Sample]) -> tuple[Tensor, Targets]:
-    """Join samples to images (B, 3, S, S) uint8 and their targets."""
-    images, labels = zip(*samples, strict=True)
-    boxes, kinds, codes, unknown, unknown_kinds = zip(*labels, strict=True)
-
-    def index(parts: tuple[Tensor, ...]) -> Tensor:
-        return torch.cat([torch.full((len(part),), i) for i, part in enumerate(parts)])
-
-    columns = (index(boxes), *map(torch.cat, (boxes, kinds, codes)))
-    regions = (index(unknown), *map(torch.cat, (unknown, unknown_kinds)))
-    return torch.stack(images), Targets(*columns, *regions)
-
-
-def labels_of(field: Field) -> Labels:
-    """Return what `field` says; red cells and platelets that it does not say completely are unknown all over."""
-    others = [np.asarray(field.auxiliary.get(name, np.empty((0, 4)))) for name in AUXILIARY]
-    kinds = np.repeat(np.arange(1 + len(others)), [len(field.cells), *map(len, others)])
-    codes = np.full((len(kinds), 1 + field.cells.attributes.shape[1]), UNKNOWN)
-    codes[: len(field.cells)] = np.column_stack((field.cells.codes, field.cells.attributes))
-    open_kinds = [kind for kind, name in enumerate(AUXILIARY, start=1) if name not in field.complete]
-    everywhere = [[0, 0, field.width, field.height]] * len(open_kinds)
-    return Labels(
-        torch.from_numpy(np.concatenate((field.cells.boxes, *others)).astype(np.float32)),
-        torch.from_numpy(kinds),
-        torch.from_numpy(codes.astype(np.int64)),
-        torch.tensor([*field.ignored.tolist(), *everywhere], dtype=torch.float32).reshape(-1, 4),
-        torch.tensor([WHITE] * len(field.ignored) + open_kinds, dtype=torch.int64),
-    )
 
 
 class Window(NamedTuple):
@@ -123,6 +63,8 @@ class FieldDataset(Dataset[Sample]):
         Limits of the random magnification of a single field, and of each part of a mosaic.
     seed : int
         Samples depend on seed, epoch and position only.
+    cutouts : Cutouts, optional
+        Cells to paste on fields, where `PASTED` says so.
     """
 
     def __init__(
@@ -133,11 +75,13 @@ class FieldDataset(Dataset[Sample]):
         mirrored: float = 0.7,
         scale: tuple[float, float] = (0.25, 1.4),
         seed: int = 0,
+        cutouts: Cutouts | None = None,
     ) -> None:
         self.fields = fields
         self.image_size = image_size
         self.mosaic = mosaic
         self.mirrored = mirrored
+        self.cutouts = cutouts
         self.scale = scale
         self.seed = seed
         self.epoch = 0
@@ -185,7 +129,10 @@ class FieldDataset(Dataset[Sample]):
         labels = labels_of(field)
         labels = labels._replace(boxes=labels.boxes * stretch, unknown=labels.unknown * stretch)
         copies = [_copy(labels, across, x, down, y) for x in across.copies for y in down.copies]
-        return image, _visible(_join(copies), (len(across.pixels), len(down.pixels)))
+        labels = _visible(join(copies), (len(across.pixels), len(down.pixels)))
+        if self.cutouts and random.random() < PASTED:
+            return paste(image, labels, self.cutouts, random, squeeze**2)
+        return image, labels
 
     def _mosaic(self, index: int, random: np.random.Generator) -> Sample:
         side = self.image_size
@@ -199,7 +146,7 @@ class FieldDataset(Dataset[Sample]):
             canvas[:, window.y0 : window.y1, window.x0 : window.x1] = image
             corner = torch.tensor([window.x0, window.y0] * 2)
             labels.append(part._replace(boxes=part.boxes + corner, unknown=part.unknown + corner))
-        return canvas, _join(labels)
+        return canvas, join(labels)
 
 
 class _Axis:
@@ -238,18 +185,7 @@ def _copy(labels: Labels, across: _Axis, x: int, down: _Axis, y: int) -> Labels:
     b = labels.boxes
     cut = across.cut(b[:, 0], b[:, 2]) | down.cut(b[:, 1], b[:, 3])
     moved = labels._replace(boxes=move(b), unknown=move(labels.unknown))
-    return _forget(moved, cut)
-
-
-def _forget(labels: Labels, rows: Tensor) -> Labels:
-    """Turn the objects that the mask `rows` chooses into regions where it is unknown what is there."""
-    return Labels(
-        labels.boxes[~rows],
-        labels.kinds[~rows],
-        labels.codes[~rows],
-        torch.cat((labels.unknown, labels.boxes[rows])),
-        torch.cat((labels.unknown_kinds, labels.kinds[rows])),
-    )
+    return forget(moved, cut)
 
 
 def _visible(labels: Labels, size: tuple[int, int]) -> Labels:
@@ -257,13 +193,9 @@ def _visible(labels: Labels, size: tuple[int, int]) -> Labels:
     limit = torch.tensor([*size, *size], dtype=torch.float32)
     boxes, unknown = (part.minimum(limit).clamp(min=0) for part in (labels.boxes, labels.unknown))
     enough = (_area(boxes) > MIN_VISIBLE * _area(labels.boxes)) & (_sides(boxes) > MIN_SIDE)
-    labels = _forget(labels._replace(boxes=boxes, unknown=unknown), ~enough)
+    labels = forget(labels._replace(boxes=boxes, unknown=unknown), ~enough)
     shown = _sides(labels.unknown) > 0
     return labels._replace(unknown=labels.unknown[shown], unknown_kinds=labels.unknown_kinds[shown])
-
-
-def _join(parts: Sequence[Labels]) -> Labels:
-    return Labels(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def _area(boxes: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torchvision.ops import complete_box_iou_loss
 
 from bloodfilm.nets.yolo import STRIDES, Detect, Features, decode_boxes
 from bloodfilm.training.assignment import Matches, assign
-from bloodfilm.training.data import WHITE, Targets
+from bloodfilm.training.labels import WHITE, Targets
 from bloodfilm.vocabulary import UNKNOWN
 
 BOX_GAIN, OBJECTNESS_GAIN, CLASS_GAIN = 0.05, 0.7, 0.3 * 14 / 80

@@ -28,8 +28,10 @@ from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card, load, save
 from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import augment
-from bloodfilm.training.data import FieldDataset, Targets, collate
+from bloodfilm.training.data import FieldDataset
+from bloodfilm.training.labels import Targets, collate
 from bloodfilm.training.losses import detection_losses, reading_loss
+from bloodfilm.training.paste import Cutouts
 from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
 
 PLAIN_EPOCHS = 0.2
@@ -95,6 +97,7 @@ def train(
     resume: bool = False,
     report: Report | None = None,
     cancelled: Callable[[], bool] | None = None,
+    singles: Sequence[Field] = (),
 ) -> Path:
     """Train on `fields` and keep the weights that score best on `validation`.
 
@@ -103,7 +106,8 @@ def train(
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
     ``log.csv`` with a row per epoch. `report` is called with the same row. Once `cancelled` says yes,
-    training stops with the best weights kept.
+    training stops with the best weights kept. The cells of `singles`, fields that show one white cell each, are
+    pasted on the others, so that crowds and touching cells are learned from labels of single ones.
 
     Returns
     -------
@@ -126,7 +130,7 @@ def train(
         raise UserError(f"{out} already holds a run: resume it, or choose another folder.")
     if resume and not begun:
         raise UserError(f"{out} holds no run to resume; its {STATE} is missing.")
-    return _Run(fields, validation, out, settings, report).go(resume, cancelled)
+    return _Run(fields, validation, out, settings, report, singles).go(resume, cancelled)
 
 
 class _Run:
@@ -139,6 +143,7 @@ class _Run:
         out: Path,
         settings: Settings,
         report: Report | None,
+        singles: Sequence[Field],
     ) -> None:
         self.settings, self.validation, self.out, self.report = settings, validation, out, report
         device = resolve_device(settings.device)
@@ -157,7 +162,8 @@ class _Run:
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.average = Average(self.network)
-        self.dataset = FieldDataset(fields, settings.image_size, settings.mosaic, seed=settings.seed)
+        cutouts = Cutouts(singles) if singles else None
+        self.dataset = FieldDataset(fields, settings.image_size, settings.mosaic, seed=settings.seed, cutouts=cutouts)
         self.epoch, self.best = 0, -1.0
 
     def go(self, resume: bool, cancelled: Callable[[], bool] | None) -> Path:
