@@ -47,12 +47,17 @@ def test_a_box_without_a_finite_area_is_refused_by_its_row(box: list[float]) -> 
         ({"codes": [-2]}, "from -1 to 13"),
         ({"attributes": [[0, 2, 0, 0, 0, 0, 0]]}, "outside its attribute"),
         ({"attributes": [[-2, 0, 0, 0, 0, 0, 0]]}, "outside its attribute"),
+        ({"scores": [np.nan]}, "from 0 to 1"),
+        ({"scores": [np.inf]}, "from 0 to 1"),
+        ({"scores": [1.01]}, "from 0 to 1"),
+        ({"class_scores": [-0.01]}, "from 0 to 1"),
+        ({"attribute_scores": [[np.nan] * 6 + [1.01]]}, "from 0 to 1"),
         ({"codes": [1, 2]}, "codes has the shape"),
         ({"attributes": [[0, 0]]}, "attributes has the shape"),
         ({"extra": {"note": np.array(["a", "b"])}}, "Column note has 2 values for 1 cells"),
     ],
 )
-def test_codes_outside_the_vocabulary_and_wrong_lengths_are_refused(columns: dict[str, Any], message: str) -> None:
+def test_values_outside_their_range_and_wrong_lengths_are_refused(columns: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Cells(BOX, **columns)
 
@@ -103,6 +108,11 @@ def test_a_frame_offers_every_word_of_the_vocabulary(cells: Cells) -> None:
 def test_a_frame_with_one_column_leaves_the_rest_unknown(cells: Cells) -> None:
     back = Cells.from_frame(cells.boxes, cells.to_frame()[["nucleolus"]])
     assert_same(back, Cells(cells.boxes, attributes=np.where(np.arange(7) == 3, cells.attributes, UNKNOWN)))
+
+
+def test_a_score_that_is_missing_in_a_frame_is_that_of_an_annotation(cells: Cells) -> None:
+    frame = cells.to_frame().assign(score=[0.9, np.nan, 0.7])
+    assert Cells.from_frame(cells.boxes, frame).scores.tolist() == pytest.approx([0.9, 1, 0.7])
 
 
 def test_further_columns_of_a_frame_are_kept(cells: Cells) -> None:

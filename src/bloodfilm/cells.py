@@ -43,7 +43,8 @@ class Cells:
     Raises
     ------
     ValueError
-        If lengths differ, a box is not finite or has no area, or a code is not in the vocabulary.
+        If lengths differ, a box is not finite or has no area, a code is not in the vocabulary, or a score
+        is not from 0 to 1.
     """
 
     boxes: FloatArray
@@ -86,6 +87,11 @@ class Cells:
             raise ValueError(f"Class codes go from {UNKNOWN} to {len(self.vocabulary.classes) - 1}.")
         if ((self.attributes < UNKNOWN) | (self.attributes >= np.array(self.vocabulary.value_counts, int))).any():
             raise ValueError("An attribute code is outside its attribute's values.")
+        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+            raise ValueError("Scores go from 0 to 1.")
+        for given in (self.class_scores, self.attribute_scores):
+            if ((given < 0) | (given > 1)).any():
+                raise ValueError("Scores of types and attributes go from 0 to 1, or are NaN.")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -134,7 +140,7 @@ class Cells:
 
     @classmethod
     def from_frame(cls, boxes: npt.ArrayLike, frame: pd.DataFrame, vocabulary: Vocabulary = LLD) -> Cells:
-        """Undo `to_frame`; columns that are missing become unknown, further columns go to `extra`."""
+        """Undo `to_frame`; what is missing becomes unknown, a score 1; further columns go to `extra`."""
 
         def numbers(name: str, default: float) -> FloatArray:
             return np.asarray(frame.get(name, np.full(len(frame), default)), np.float32)
@@ -145,7 +151,7 @@ class Cells:
         return cls(
             np.asarray(boxes, np.float32).reshape(-1, 4),
             codes=np.array([vocabulary.class_code(name) for name in frame.get("class", [""] * len(frame))], np.int16),
-            scores=numbers("score", 1),
+            scores=np.nan_to_num(numbers("score", 1), nan=1),
             class_scores=numbers("class_score", np.nan),
             attributes=np.array(
                 [[each.code(w) for w in column] for each, column in zip(a, words, strict=True)], np.int16

@@ -10,7 +10,7 @@ from PIL import Image
 
 from bloodfilm.detection.batches import detect_files
 from bloodfilm.detection.detector import Detector
-from bloodfilm.errors import PictureError
+from bloodfilm.errors import PictureError, UserError
 from bloodfilm.io.images import read_image
 
 
@@ -87,6 +87,43 @@ def test_a_region_too_small_for_a_picture_is_refused(
 ) -> None:
     with pytest.raises(PictureError, match="too small"):
         list(detect_files(detector, files[:1], region=region))
+
+
+@pytest.mark.parametrize("region", [(-10, 0, 40, 40), (0, -10, 40, 40), (40, 0, 0, 40), (0, 40, 40, 40)], ids=str)
+def test_a_region_that_no_picture_has_is_the_callers_error(
+    detector: Detector, files: list[Path], region: tuple[int, int, int, int]
+) -> None:
+    failures: list[tuple[Path, str]] = []
+    with pytest.raises(UserError, match="0 <= x0 < x1"):
+        list(detect_files(detector, files, region=region, failed=lambda *failure: failures.append(failure)))
+    assert not failures
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_of_nothing_is_the_callers_error(detector: Detector, files: list[Path], batch: int) -> None:
+    with pytest.raises(UserError, match="give 1 or more"):
+        list(detect_files(detector, files, batch=batch))
+    with pytest.raises(UserError, match="give 1 or more"):
+        detector.detect(read_image(files[0]), batch=batch)
+
+
+def test_of_large_pictures_few_are_in_memory(detector: Detector, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    for path in paths:
+        Image.new("RGB", (4104, 16)).save(path)
+    found = detect_files(detector, paths, batch=8)
+    next(found)
+    paths[-1].unlink()
+    with pytest.raises(PictureError, match="no such file"):
+        list(found)
+
+
+def test_tiles_come_in_batches_of_the_size_asked_for(detector: Detector, files: list[Path]) -> None:
+    sizes: list[int] = []
+    hook = detector.network.detector.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    list(detect_files(detector, files[:1], tile=40, batch=2))
+    hook.remove()
+    assert max(sizes) == 2
 
 
 def test_pictures_are_read_only_as_far_ahead_as_needed(

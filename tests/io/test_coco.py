@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def test_another_vocabulary_is_written_and_read_by_its_names(tmp_path: Path) -> 
     write_coco(tmp_path / "cells.json", [Field(tmp_path / "a.png", cells, 10, 10, name="a.png")])
     back = read_coco(tmp_path / "cells.json", vocabulary)[0].cells
     assert (back.codes.tolist(), back.attributes.tolist()) == ([1], [[1, 0]])
-    assert read_coco(tmp_path / "cells.json")[0].cells.codes.tolist() == [UNKNOWN]
+    with pytest.warns(UserWarning, match="no class is called Other;"):
+        assert read_coco(tmp_path / "cells.json")[0].cells.codes.tolist() == [UNKNOWN]
 
 
 def test_pictures_without_cells_are_kept_in_order(tmp_path: Path) -> None:
@@ -126,13 +128,25 @@ def test_a_category_may_have_the_id_0(file: Path) -> None:
         {"category_id": None},
         {"category_id": 77},
         {"category_id": 4},
-        {"category_id": None, "category_name": "smudge cell"},
+        {"category_id": None, "category_name": "unknown type"},
     ],
 )
-def test_a_cell_without_a_known_class_is_unknown(file: Path, changes: dict[str, Any]) -> None:
-    categories = [*CATEGORIES, {"id": 4, "name": "smudge cell"}]
+def test_a_cell_without_a_class_is_unknown(file: Path, changes: dict[str, Any]) -> None:
+    categories = [*CATEGORIES, {"id": 4, "name": "WBC"}, {"id": 5, "name": "never used"}]
     content = write(file, annotations=[ANNOTATION | changes], categories=categories)
-    assert read_coco(content)[0].cells.codes.tolist() == [UNKNOWN]
+    with warnings.catch_warnings(action="error"):
+        assert read_coco(content)[0].cells.codes.tolist() == [UNKNOWN]
+
+
+def test_names_that_no_class_has_are_told_once_and_unknown(file: Path) -> None:
+    changes = [{"category_id": 4}, {"category_id": None, "category_name": "smudge cell"}, {"category_id": 4}, {}]
+    categories = [*CATEGORIES, {"id": 4, "name": "Prolymphocyte"}]
+    content = write(file, annotations=[ANNOTATION | each for each in changes], categories=categories)
+    with pytest.warns(UserWarning) as told:
+        codes = read_coco(content)[0].cells.codes.tolist()
+    assert codes == [UNKNOWN] * 3 + [LLD.class_code("Neutrophil")]
+    (message,) = (str(each.message) for each in told)
+    assert message.startswith(f"{file}: no class is called Prolymphocyte, smudge cell;")
 
 
 def test_the_name_in_an_annotation_serves_where_categories_are_missing(file: Path) -> None:
@@ -167,12 +181,34 @@ def test_a_box_is_cut_at_the_edge_of_its_picture(file: Path, bbox: list[float], 
     assert with_annotation(file, bbox=bbox).boxes.tolist() == [wanted]
 
 
-@pytest.mark.parametrize(
-    "bbox", [[120, 10, 20, 20], [10, -30, 20, 20], [10, 10, 0, 20], [10, 10, 20, -5], [float("nan"), 0, 9, 9]], ids=str
-)
-def test_a_box_without_area_in_its_picture_is_an_error_with_its_place(file: Path, bbox: list[float]) -> None:
-    with pytest.raises(LabelError, match=r"labels.json: annotations.1: .* a.png \(100 x 50 px\)"):
-        read_coco(write(file, annotations=[ANNOTATION, ANNOTATION | {"bbox": bbox}]))
+@pytest.mark.parametrize("bbox", [[120, 10, 20, 20], [10, -30, 20, 20], [10, 10, 0, 20], [10, 10, 20, -5]], ids=str)
+def test_boxes_without_area_in_their_picture_are_left_out_and_told_once(file: Path, bbox: list[float]) -> None:
+    bad = ANNOTATION | {"bbox": bbox}
+    with pytest.warns(UserWarning) as told:
+        (field,) = read_coco(write(file, annotations=[ANNOTATION, bad, bad | {"iscrowd": 1}]))
+    assert (field.cells.boxes.tolist(), len(field.ignored)) == ([[10, 20, 40, 40]], 0)
+    (message,) = (str(each.message) for each in told)
+    assert message.startswith(f"{file}: 2 boxes")
+    assert "annotations.1" in message
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_box_that_is_not_finite_is_an_error_with_its_place(file: Path, bad: float) -> None:
+    with pytest.raises(LabelError, match=r"labels.json: annotations.1: .* not finite"):
+        read_coco(write(file, annotations=[ANNOTATION, ANNOTATION | {"bbox": [1, 2, bad, 9]}]))
+
+
+@pytest.mark.parametrize("place", ["Images/train/a.png", "json_labels/a.png", "json_labels/train/a.png"])
+def test_pictures_are_found_in_the_folders_of_lld(tmp_path: Path, place: str) -> None:
+    for folder in (tmp_path / "json_labels", (tmp_path / place).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).touch()
+    (field,) = read_coco(write(tmp_path / "json_labels" / "train.json"))
+    assert field.path.samefile(tmp_path / place)
+
+
+def test_a_picture_that_is_nowhere_is_expected_beside_its_labels(file: Path) -> None:
+    assert read_coco(write(file))[0].path == file.parent / "a.png"
 
 
 def test_a_crowd_is_ignored_not_a_cell(file: Path) -> None:
@@ -190,6 +226,8 @@ def test_a_crowd_is_ignored_not_a_cell(file: Path) -> None:
         ({"annotations": [ANNOTATION, {"image_id": 1}]}, "annotations.1.bbox"),
         ({"annotations": [ANNOTATION | {"bbox": [1, 2, 3]}]}, "annotations.0.bbox"),
         ({"annotations": [ANNOTATION | {"bbox": [1, 2, "wide", 4]}]}, "annotations.0.bbox.2"),
+        ({"annotations": [ANNOTATION | {"score": 1.5}]}, "annotations.0.score"),
+        ({"annotations": [ANNOTATION | {"score": float("nan")}]}, "annotations.0.score"),
         ({"annotations": [ANNOTATION | {"image_id": 8}]}, "image 8, which is not in images"),
         ({"categories": [{"id": 1}]}, "categories.0.name"),
     ],

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -54,6 +55,24 @@ def test_transparency_is_laid_over_white(opacity: int, wanted: int) -> None:
     rgba = np.full((20, 30, 4), 10, np.uint8)
     rgba[..., 3] = opacity
     assert np.unique(as_rgb(rgba)).tolist() == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "opaque", "wanted"),
+    [
+        (np.float32, 100, 1, 100),
+        (np.float32, 0.2, 255, 51),
+        (np.uint16, 3000, 65535, 187),
+        (np.uint16, 100, 255, 100),
+        (np.int64, 100, 255, 100),
+    ],
+)
+def test_opacity_does_not_change_the_scale_of_colours(dtype: Any, value: float, opaque: int, wanted: int) -> None:
+    rgba = np.full((20, 30, 4), value, dtype)
+    rgba[..., 3] = opaque
+    rgba[10:, :, 3] = 0
+    picture = as_rgb(rgba)
+    assert (np.unique(picture[:10]).tolist(), np.unique(picture[10:]).tolist()) == ([wanted], [255])
 
 
 @pytest.mark.parametrize(
@@ -111,6 +130,7 @@ def test_writing_to_the_result_leaves_the_original(array: np.ndarray) -> None:
     [
         (with_one(np.nan), "row 12, column 7"),
         (with_one(np.inf), "row 12, column 7"),
+        (np.dstack([np.full((20, 30, 3), 0.5), with_one(np.nan)[..., 1]]), "row 12, column 7"),
         (with_one(-0.1), "negative"),
         (flat(-5, np.int16), "negative"),
         (flat(1j, complex), "complex"),
@@ -202,6 +222,22 @@ def save_cmyk(path: Path) -> np.ndarray:
 def test_every_kind_of_file_becomes_rgb(tmp_path: Path, name: str, save: Callable[[Path], np.ndarray]) -> None:
     wanted = save(tmp_path / name)
     np.testing.assert_array_equal(read_image(tmp_path / name), wanted)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4], ids=["grey", "grey with opacity", "RGB", "RGBA"])
+def test_16_bits_of_a_png_are_all_read(tmp_path: Path, channels: int) -> None:
+    picture = np.full((20, 30, channels), 3000, np.uint16)
+    if channels in (2, 4):
+        picture[..., -1] = 65535
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(picture))
+    assert np.unique(read_image(tmp_path / "a.png")).tolist() == [187]
+
+
+def test_half_a_16_bit_png_is_refused_by_its_name(tmp_path: Path) -> None:
+    whole = imagecodecs.png_encode(RGB.astype(np.uint16) * 257)
+    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PictureError, match="a.png: it cannot be read as a picture"):
+        read_image(tmp_path / "a.png")
 
 
 def test_a_jpeg_is_close_to_its_picture(tmp_path: Path) -> None:

@@ -89,3 +89,15 @@ def test_a_picture_of_the_other_split_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "Images" / "test" / "a.png").touch()
     (tmp_path / "json_labels").mkdir()
     assert find_picture(tmp_path / "json_labels" / "train.json", "a.png") is None
+
+
+def test_a_picture_is_found_from_within_the_folder_of_the_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("json_labels", "Images"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "Images" / "a.png").touch()
+    monkeypatch.chdir(tmp_path / "json_labels")
+    found = find_picture(Path("train.json"), "a.png")
+    assert found is not None
+    assert found.samefile(tmp_path / "Images" / "a.png")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.detection.detector import MAX_WHOLE, MIN_SCORE, Detector
+from bloodfilm.detection.detector import MAX_WHOLE, MIN_SCORE, Detector, check_batch
 from bloodfilm.errors import PictureError, UserError
 from bloodfilm.io.images import MIN_SIDE, RGB, read_image
 
@@ -28,31 +30,38 @@ def detect_files(
     A file that cannot be read is handed to `failed` with the reason, or raised as `PictureError` without it.
     `region` is the part ``x0, y0, x1, y1`` of each picture to search, in pixels.
     """
-    if batch < 1:
-        raise UserError(f"A batch of {batch} searches nothing; give 1 or more.")
+    check_batch(batch)
+    if region and not (0 <= region[0] < region[2] and 0 <= region[1] < region[3]):
+        raise UserError(f"The region {region} is none: it needs 0 <= x0 < x1 and 0 <= y0 < y1.")
+    ready: list[tuple[Path, RGB]] = []
+    for path, picture in _read(paths, batch, failed):
+        ready.append((path, picture))
+        if len(ready) == batch or tile or max(picture.shape) > MAX_WHOLE:
+            yield from _search(detector, ready, min_score, tile, batch, region, failed)
+            ready = []
+    yield from _search(detector, ready, min_score, tile, batch, region, failed)
+
+
+def _read(paths: Sequence[Path], batch: int, failed: Callable[[Path, str], None] | None) -> Iterator[tuple[Path, RGB]]:
+    """Yield the pictures in order; `batch` small ones are read ahead, of large ones one for each thread."""
+    todo = iter(paths)
+    waiting: deque[tuple[Path, Future[RGB]]] = deque()
+    ahead = READERS
     with ThreadPoolExecutor(READERS) as pool:
-        waiting: list[tuple[Path, Future[RGB]]] = []
-        todo = iter(paths)
         while True:
-            while len(waiting) < 2 * batch and (path := next(todo, None)):
-                waiting.append((path, pool.submit(read_image, path)))
+            waiting.extend((path, pool.submit(read_image, path)) for path in islice(todo, max(ahead - len(waiting), 0)))
             if not waiting:
                 return
-            ready, waiting = waiting[:batch], waiting[batch:]
-            pictures = [
-                (path, picture) for path, future in ready if (picture := _result(path, future, failed)) is not None
-            ]
-            yield from _search(detector, pictures, min_score, tile, region, failed)
-
-
-def _result(path: Path, future: Future[RGB], failed: Callable[[Path, str], None] | None) -> RGB | None:
-    try:
-        return future.result()
-    except PictureError as error:
-        if failed is None:
-            raise
-        failed(path, error.reason)
-        return None
+            path, future = waiting.popleft()
+            try:
+                picture = future.result()
+            except PictureError as error:
+                if failed is None:
+                    raise
+                failed(path, error.reason)
+                continue
+            ahead = READERS if max(picture.shape) > MAX_WHOLE else max(batch, READERS)
+            yield path, picture
 
 
 def _search(
@@ -60,6 +69,7 @@ def _search(
     pictures: list[tuple[Path, RGB]],
     min_score: float,
     tile: int | None,
+    batch: int,
     region: tuple[int, int, int, int] | None,
     failed: Callable[[Path, str], None] | None,
 ) -> Iterator[Field]:
@@ -70,7 +80,7 @@ def _search(
     together = dict(zip(small, detector.detect_batch([parts[i] for i in small], min_score), strict=True))
     for i, (path, picture) in enumerate(pictures):
         try:
-            found: Cells = together[i] if i in together else detector.detect(parts[i], min_score, tile)
+            found: Cells = together[i] if i in together else detector.detect(parts[i], min_score, tile, batch)
         except PictureError as error:
             if failed is None:
                 raise

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from torch import Tensor
 
 from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
-from bloodfilm.detection.letterbox import letterbox
+from bloodfilm.detection.letterbox import fit, resize
+from bloodfilm.detection.ruler import measure, right_size
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
@@ -128,9 +128,10 @@ class Detector:
         else:
             tiles = split_tiles(picture.shape[1], picture.shape[0], tile or DEFAULT_TILE)
         found: list[Cells] = []
-        for chunk in _chunks(tiles, batch):
+        for first in range(0, len(tiles), check_batch(batch)):
             if cancelled and cancelled():
                 raise Cancelled
+            chunk = tiles[first : first + batch]
             tables = self.detect_batch([picture[t.y0 : t.y1, t.x0 : t.x1] for t in chunk], min_score)
             found += [t.keep_own(table.shifted(t.x0, t.y0)) for t, table in zip(chunk, tables, strict=True)]
             if progress:
@@ -140,26 +141,45 @@ class Detector:
         return suppress_overlaps(concatenate(found), MAX_OVERLAP).in_order()
 
     def detect_batch(self, pictures: Sequence[RGB], min_score: float = MIN_SCORE) -> list[Cells]:
-        """Find the cells of several (H, W, 3) uint8 pictures; those that come to one size share a pass."""
-        letterboxed = [letterbox(picture, self.card.image_size) for picture in pictures]
-        results: list[Cells] = [Cells.empty(self.card.vocabulary)] * len(pictures)
-        for shape in dict.fromkeys(image.shape for image, _, _ in letterboxed):
-            rows = [row for row, (image, _, _) in enumerate(letterboxed) if image.shape == shape]
-            images = torch.stack([letterboxed[row][0] for row in rows])
-            images = images.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
-            found = Found(*(column.cpu() for column in self._find(images, max(min_score, LOWEST_SCORE))))
+        """Find the cells of several (H, W, 3) uint8 pictures; those that come to one size share a pass.
+
+        Where the red cells say that a picture is squeezed, or magnified unlike those that the network learned
+        from, it is searched once more as it should be.
+        """
+        shapes = [picture.shape[:2] for picture in pictures]
+        sizes = [fit(shape, self.card.image_size) for shape in shapes]
+        seen = self._search(pictures, sizes, min_score)
+        rulers = [measure(red, *shape[::-1]) for (_, red), shape in zip(seen, shapes, strict=True)]
+        better = [right_size(*known) for known in zip(rulers, shapes, sizes, strict=True)]
+        again = [row for row, size in enumerate(better) if size]
+        second = self._search([pictures[row] for row in again], [better[row] for row in again], min_score)
+        cells = [cells for cells, _ in seen]
+        for row, (found, _) in zip(again, second, strict=True):
+            cells[row] = found
+        return cells
+
+    def _search(
+        self, pictures: Sequence[RGB], sizes: Sequence[tuple[int, int]], min_score: float
+    ) -> list[tuple[Cells, npt.NDArray[np.float32]]]:
+        """Return the cells, and the boxes of the red cells, of each picture searched at its size (height, width)."""
+        images = [resize(picture, size) for picture, size in zip(pictures, sizes, strict=True)]
+        results = {}
+        for shape in dict.fromkeys(image.shape for image in images):
+            rows = [row for row, image in enumerate(images) if image.shape == shape]
+            batch = torch.stack([images[row] for row in rows])
+            batch = batch.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
+            found = self.network.find(batch, max(min_score, LOWEST_SCORE), MAX_OVERLAP)
+            found = found._replace(classes=torch.where(self._taught, found.classes, 0)).cpu()
             for place, row in enumerate(rows):
-                _, factor, _ = letterboxed[row]
-                results[row] = self._cells(found, found.image == place, factor, pictures[row].shape)
-        return results
+                height, width = pictures[row].shape[:2]
+                back = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, np.float32)
+                red = [part.boxes[part.image == place].numpy() * back for part in found.auxiliary[:1]]
+                cells = self._cells(found, found.image == place, back, (width, height))
+                results[row] = cells, red[0] if red else np.empty((0, 4), np.float32)
+        return [results[row] for row in range(len(pictures))]
 
-    def _find(self, images: Tensor, min_score: float) -> Found:
-        found = self.network.find(images, min_score, MAX_OVERLAP)
-        return found._replace(classes=torch.where(self._taught, found.classes, 0))
-
-    def _cells(self, found: Found, mine: Tensor, factor: float, shape: tuple[int, ...]) -> Cells:
-        height, width = shape[:2]
-        boxes = np.minimum(found.boxes.numpy() / factor, np.array([width, height] * 2, np.float32))
+    def _cells(self, found: Found, mine: Tensor, back: npt.NDArray[np.float32], picture: tuple[int, int]) -> Cells:
+        boxes = np.minimum(found.boxes.numpy() * back, np.array(picture * 2, np.float32))
         mine = mine & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(1))
         class_scores, codes = found.classes[mine].max(1)
         sure = class_scores.numpy() >= MIN_CLASS_SCORE
@@ -191,9 +211,8 @@ def detect(
     return Detector(model, device).detect(picture, **options)
 
 
-def _chunks(items: Iterable[Tile], length: int) -> Iterator[list[Tile]]:
-    if length < 1:
-        raise UserError(f"A batch of {length} searches nothing; give 1 or more.")
-    iterator = iter(items)
-    while chunk := list(islice(iterator, length)):
-        yield chunk
+def check_batch(batch: int) -> int:
+    """Return `batch`, or raise `UserError` if it is less than 1."""
+    if batch < 1:
+        raise UserError(f"A batch of {batch} searches nothing; give 1 or more.")
+    return batch

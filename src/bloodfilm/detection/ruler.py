@@ -13,6 +13,12 @@ RED_CELL_UM = 7.5
 MIN_RED_CELLS = 8
 MAX_ERROR = 0.05
 
+LEARNED = (20, 90)
+"""Diameters of red cells, in pixels of the network's input, that it learned from."""
+
+MAX_SQUEEZE = 1.2
+MAX_SIDE = 1600
+
 
 @dataclass(frozen=True)
 class Ruler:
@@ -63,3 +69,22 @@ def measure(boxes: npt.ArrayLike, width: int, height: int) -> Ruler | None:
     spread = 1.4826 * np.median(np.abs(sizes - medians), axis=0) / medians
     error = 1.2533 * float(spread.max()) / np.sqrt(len(sizes))
     return Ruler(*medians.tolist(), error, len(sizes))
+
+
+def right_size(ruler: Ruler | None, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the height and width at which to search a picture of `shape` that was searched at `size` first.
+
+    Red cells become round and as large as the network knows them; None if they were so, or if the ruler is
+    not sure.
+    """
+    if ruler is None or not ruler.sure:
+        return None
+    scale = np.array(size) / shape
+    seen = np.array([ruler.height, ruler.width]) * scale
+    diameter = float(np.clip(np.sqrt(seen.prod()), *LEARNED))
+    wanted = diameter / seen if max(ruler.squeeze, 1 / ruler.squeeze) > MAX_SQUEEZE else diameter / np.sqrt(seen.prod())
+    factor = np.minimum(np.broadcast_to(wanted, 2), MAX_SIDE / np.array(size))
+    if np.abs(factor - 1).max() < 0.05:
+        return None
+    height, width = np.maximum((np.array(size) * factor).round(), 32).astype(int).tolist()
+    return height, width

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
 from bloodfilm.io.files import replacing
-from bloodfilm.io.lld import lld_words
-from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind
+from bloodfilm.io.lld import first_there, lld_words, picture_folders
+from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
+
+Boxes = npt.NDArray[np.float32]
+Score = Annotated[float, Entry(ge=0, le=1)]
+
+UNTYPED = {UNKNOWN_CLASS, "white blood cell", "wbc", "cell", "leukocyte", ""}
+"""Names that say of a cell no more than that it is one."""
 
 
 class _Image(BaseModel):
@@ -35,11 +43,11 @@ class _Annotation(BaseModel):
     bbox: tuple[float, float, float, float]
     category_id: int | None = None
     category_name: str | None = None
-    score: float = 1.0
-    class_score: float | None = None
+    score: Score = 1.0
+    class_score: Score | None = None
     iscrowd: int = 0
     attributes: dict[str, Any] = {}
-    attribute_scores: dict[str, float] = {}
+    attribute_scores: dict[str, Score] = {}
 
 
 class _Category(BaseModel):
@@ -54,10 +62,11 @@ class _File(BaseModel):
 
 
 def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
-    """Read a COCO file, LLD's own among them, with the pictures' paths as they stand beside it.
+    """Read a COCO file, LLD's own among them; its pictures are beside it or in LLD's folders.
 
-    Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`. Boxes are cut at the
-    picture's edge. ``iscrowd`` marks cells that are ignored.
+    Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`, with a warning. Boxes are
+    cut at the picture's edge; those without area inside it are left out, with a warning. ``iscrowd`` marks
+    cells that are ignored.
 
     Red cells and platelets go to `Field.auxiliary`. A file that has such a category is taken to label all of
     them, but for the pictures that list it under LVIS's ``not_exhaustive_category_ids``.
@@ -65,18 +74,24 @@ def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
     Raises
     ------
     LabelError
-        If the file is no COCO file, or a box lies outside its picture.
+        If the file is no COCO file, or a box is not finite.
     """
     path = Path(path)
     content = _parse(path)
     names: dict[int | None, str] = {category.id: category.name for category in content.categories}
-    by_image = defaultdict(list)
-    for row, annotation in enumerate(content.annotations):
-        by_image[annotation.image_id].append((row, annotation))
-    lost = set(by_image) - {image.id for image in content.images}
+    for annotation in content.annotations:
+        annotation.category_name = names.get(annotation.category_id, annotation.category_name or "")
+    lost = {a.image_id for a in content.annotations} - {image.id for image in content.images}
     if lost:
         raise LabelError(f"{path}: annotations belong to image {min(lost, key=str)}, which is not in images[].")
-    return [_field(path, image, by_image[image.id], names, vocabulary) for image in content.images]
+    by_image = defaultdict(list)
+    for annotation, box, inside in zip(content.annotations, *_boxes(path, content), strict=True):
+        if inside:
+            by_image[annotation.image_id].append((annotation, box))
+    _tell_unknown_names(path, content, vocabulary)
+    folders = picture_folders(path)
+    others = {c.id: kind for c in content.categories if (kind := auxiliary_kind(c.name))}
+    return [_field(path, folders, image, by_image[image.id], others, vocabulary) for image in content.images]
 
 
 def _parse(path: Path) -> _File:
@@ -90,30 +105,53 @@ def _parse(path: Path) -> _File:
         raise LabelError(f"{path}: {place}: {first['msg']} ({error.error_count()} such problems).") from None
 
 
+def _boxes(path: Path, content: _File) -> tuple[Boxes, npt.NDArray[np.bool_]]:
+    """Return the boxes (N, 4) as x0, y0, x1, y1, cut at the picture's edge, and which of them have area left."""
+    images = {image.id: image for image in content.images}
+    boxes = np.array([a.bbox for a in content.annotations], float).reshape(-1, 4)
+    finite = np.isfinite(boxes).all(1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise LabelError(f"{path}: annotations.{row}: the box {list(content.annotations[row].bbox)} is not finite.")
+    sides = [(images[a.image_id].width, images[a.image_id].height) for a in content.annotations]
+    boxes[:, 2:] += boxes[:, :2]
+    boxes = np.clip(boxes, 0, np.array(sides, float).reshape(-1, 2)[:, [0, 1, 0, 1]]).astype(np.float32)
+    inside = (boxes[:, :2] < boxes[:, 2:]).all(1)
+    if not inside.all():
+        row = int(np.argmin(inside))
+        annotation = content.annotations[row]
+        warnings.warn(
+            f"{path}: {(~inside).sum()} boxes have no area inside their picture and are left out, the first is "
+            f"annotations.{row}, {list(annotation.bbox)} on {images[annotation.image_id].file_name}.",
+            stacklevel=3,
+        )
+    return boxes, inside
+
+
+def _tell_unknown_names(path: Path, content: _File, vocabulary: Vocabulary) -> None:
+    names = {a.category_name or "" for a in content.annotations if not a.iscrowd}
+    names = {name for name in names if normalise(name) not in UNTYPED and not auxiliary_kind(name)}
+    lacking = sorted(name for name in names if vocabulary.class_code(name) == UNKNOWN)
+    if lacking:
+        message = f"{path}: no class is called {', '.join(lacking)}; such cells count as of unknown type."
+        warnings.warn(message, stacklevel=3)
+
+
 def _field(
     path: Path,
+    folders: list[Path],
     image: _Image,
-    annotations: list[tuple[int, _Annotation]],
-    names: dict[int | None, str],
+    annotations: list[tuple[_Annotation, Boxes]],
+    others: dict[int, str],
     vocabulary: Vocabulary,
 ) -> Field:
-    size = np.array([image.width, image.height] * 2, np.float32)
-    boxes = np.array([a.bbox for _, a in annotations], np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    boxes = np.clip(boxes, 0, size)
-    for (row, annotation), box in zip(annotations, boxes, strict=True):
-        if not (np.isfinite(box).all() and box[0] < box[2] and box[1] < box[3]):
-            raise LabelError(
-                f"{path}: annotations.{row}: the box {list(annotation.bbox)} has no area inside "
-                f"{image.file_name} ({image.width} x {image.height} px)."
-            )
-    kinds = {id_: kind for id_, name in names.items() if (kind := auxiliary_kind(name))}
-    kind = np.array([kinds.get(a.category_id, "") for _, a in annotations], object)
-    crowd = np.array([a.iscrowd for _, a in annotations], bool)
+    boxes = np.array([box for _, box in annotations], np.float32).reshape(-1, 4)
+    crowd = np.array([a.iscrowd for a, _ in annotations], bool)
+    kind = np.array([auxiliary_kind(a.category_name or "") or "" for a, _ in annotations], object)
     white = (kind == "") & ~crowd
-    kept = [a for (_, a), ours in zip(annotations, white, strict=True) if ours]
+    kept = [a for (a, _), ours in zip(annotations, white, strict=True) if ours]
     words = [lld_words(a.attributes or a.model_extra or {}, vocabulary) for a in kept]
-    codes = [vocabulary.class_code(names.get(k.category_id, k.category_name or "")) for k in kept]
+    codes = [vocabulary.class_code(k.category_name or "") for k in kept]
     scores = [[a.attribute_scores.get(name, np.nan) for name in vocabulary.attribute_names] for a in kept]
     a = len(vocabulary.attributes)
     cells = Cells(
@@ -125,16 +163,18 @@ def _field(
         attribute_scores=np.array(scores, np.float32).reshape(-1, a),
         vocabulary=vocabulary,
     )
+    picture = first_there(folders, image.file_name) or path.parent / image.file_name
+    open_kinds = {others[id_] for id_ in image.not_exhaustive_category_ids if id_ in others}
     return Field(
-        path.parent / image.file_name,
+        picture,
         cells,
         image.width,
         image.height,
         boxes[crowd & (kind == "")],
         image.source,
         image.file_name,
-        {name: boxes[(kind == name) & ~crowd] for name in set(kinds.values())},
-        frozenset(kinds.values()) - {kinds.get(id_, "") for id_ in image.not_exhaustive_category_ids},
+        {name: boxes[(kind == name) & ~crowd] for name in set(others.values())},
+        frozenset(others.values()) - open_kinds,
     )
 
 
@@ -195,7 +235,7 @@ def _annotation(cells: Cells, row: int) -> dict[str, Any]:
 
 
 def looks_like_coco(path: str | Path) -> bool:
-    """Tell, without reading labels, if `path` is a JSON file with the lists of a COCO file."""
+    """Tell if `path` is a JSON file with the lists of a COCO file, whatever is in them."""
     path = Path(path)
     if path.suffix.lower() != ".json" or not path.is_file():
         return False

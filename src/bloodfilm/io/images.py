@@ -4,7 +4,7 @@ What becomes of each kind of picture:
 
 ===================  ==========================================================================
 grey                 repeated to three channels
-RGBA                 laid over white
+RGBA                 laid over white; colours and opacity are scaled apart
 channel first        moved last, where the last axis cannot be the colour and the first can
 1 bit                0 and 255
 16 bit               scaled from the smallest of 8, 10, 12, 14 and 16 bits that holds its maximum
@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -56,11 +57,11 @@ def as_rgb(array: npt.ArrayLike, name: str = "picture") -> RGB:
         raise PictureError(
             name, f"{picture.shape[1]} x {picture.shape[0]} px is too small; {MIN_SIDE} px a side are needed."
         )
-    picture = _to_8_bits(picture, name)
+    colours = _to_8_bits(picture[..., :3], name)
     if picture.shape[2] == 4:
-        opacity = picture[..., 3:].astype(np.float32) / 255
-        picture = np.rint(picture[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
-    return np.require(np.broadcast_to(picture, (*picture.shape[:2], 3)), requirements=["C", "W"])
+        opacity = _to_8_bits(picture[..., 3:], name).astype(np.float32) / 255
+        colours = np.rint(colours * opacity + 255 * (1 - opacity)).astype(np.uint8)
+    return np.require(np.broadcast_to(colours, (*colours.shape[:2], 3)), requirements=["C", "W"])
 
 
 def _channels_last(picture: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
@@ -139,6 +140,9 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
 def _read_pillow(path: Path) -> npt.NDArray[Any]:
     with Image.open(path) as file:
         image: Image.Image = file
+        if image.format == "PNG" and image.mode in ("RGB", "RGBA") and _png_depth(path) == 16:
+            array = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+            return array[..., [0, 0, 0, 1]] if array.shape[2] == 2 else array
         if image.mode in ("P", "PA"):
             image = image.convert("RGBA" if "transparency" in image.info else "RGB")
         elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
@@ -146,6 +150,12 @@ def _read_pillow(path: Path) -> npt.NDArray[Any]:
         elif image.mode == "LA":
             image = image.convert("RGBA")
         return np.asarray(image)
+
+
+def _png_depth(path: Path) -> int:
+    """Return the bits of one value; of colours Pillow reads 8 only."""
+    with path.open("rb") as file:
+        return file.read(25)[-1]
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:

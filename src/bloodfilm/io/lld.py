@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bloodfilm.vocabulary import UNKNOWN, Vocabulary, normalise
 
 MISSPELT = {"nuclear chromatio": "nuclear chromatin", "nuclear chromatins": "nuclear chromatin", "nucleus": "nucleolus"}
+IMAGES = "[Ii][Mm][Aa][Gg][Ee][Ss]"
 
 
 def lld_words(values: Mapping[str, Any], vocabulary: Vocabulary) -> list[int]:
@@ -40,12 +41,16 @@ def find_picture(labels: Path, name: str) -> Path | None:
     LLD keeps ``<subset>/json_labels/train.json`` apart from ``<subset>/Images/train/``; the case of folder
     names differs between subsets.
     """
-    for folder in (labels.parent, *_image_folders(labels.parent), *_image_folders(labels.parent.parent)):
-        for inside in (folder, folder / labels.stem):
-            if (inside / name).is_file():
-                return inside / name
-    return None
+    return first_there(picture_folders(labels), name)
 
 
-def _image_folders(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name.lower() == "images"]
+def picture_folders(labels: Path) -> list[Path]:
+    """Return the folders where the pictures of the file `labels` can be."""
+    above = (labels.parent, labels.absolute().parent.parent)
+    folders = [labels.parent, *(path for each in above for path in sorted(each.glob(IMAGES)))]
+    return [inside for folder in folders for inside in (folder, folder / labels.stem)]
+
+
+def first_there(folders: Iterable[Path], name: str) -> Path | None:
+    """Return the file `name` in the first of `folders` that has it, or None."""
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)

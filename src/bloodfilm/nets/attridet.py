@@ -36,6 +36,11 @@ class Found(NamedTuple):
     attributes: Tensor
     auxiliary: tuple[Objects, ...] = ()
 
+    def cpu(self) -> Found:
+        """Return the same in memory that numpy can read."""
+        auxiliary = tuple(Objects(*(column.cpu() for column in objects)) for objects in self.auxiliary)
+        return Found(*(column.cpu() for column in self[:5]), auxiliary)
+
 
 class AttriDet(nn.Module):
     """YOLOv5 layout with an attribute head (Rehman et al., MICCAI 2024; Large Leukemia Dataset, MedIA 2025).

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bloodfilm.cells import Field
-from bloodfilm.detection.letterbox import letterbox
+from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.io.images import read_image
 from bloodfilm.training.labels import Labels, forget, join, labels_of
 from bloodfilm.training.paste import Cutouts, paste
@@ -100,7 +100,8 @@ class FieldDataset(Dataset[Sample]):
         """Return the field with its longer side brought to that of the canvas."""
         path = self.fields[index].path
         if path not in self._cache:
-            self._cache[path], _, _ = letterbox(read_image(path), self.image_size, pad_to=1)
+            picture = read_image(path)
+            self._cache[path] = resize(picture, fit(picture.shape, self.image_size), pad_to=1)
         return self._cache[path]
 
     def _cell_side(self, index: int) -> float:
