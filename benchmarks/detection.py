@@ -20,6 +20,7 @@ from bloodfilm import LLD, Cells, Detector, Field, read_coco, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
 from bloodfilm.evaluation.attributes import macro_f1
 from bloodfilm.evaluation.detection import score_detection
+from bloodfilm.weights import DEFAULT_MODEL
 
 Find = Callable[[Field], Cells]
 
@@ -147,7 +148,7 @@ def read_labelled_crops(path: Path) -> list[tuple[Field, np.ndarray]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("build/data"))
-    parser.add_argument("--model", default="attridet-n")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--same-budget", type=Path, default=Path("build/weights/detector/last.safetensors"))
     parser.add_argument("--rival", type=Path, default=Path("build/rival/weights/last.pt"))
     args = parser.parse_args()

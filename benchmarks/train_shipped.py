@@ -22,8 +22,9 @@ import sources
 from bloodfilm.detection.detector import Detector
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.checkpoint import WEIGHTS, load, save
+from bloodfilm.nets.checkpoint import load, save
 from bloodfilm.training.supervised import STATE, Settings, train
+from bloodfilm.weights import DEFAULT_MODEL, WEIGHTS
 from detection import bloodfilm_model, score_sources
 
 IMAGE_SIZE = 416
@@ -77,8 +78,8 @@ def ship(data: Path, out: Path) -> None:
     text = json.loads((Path(__file__).parent / "card.json").read_text())
     scores = score_sources(bloodfilm_model(weights), read_coco(data / "test.json") + read_coco(data / "lld.json"))
     scores = {source: {k: round(v, 3) for k, v in s.items() if v == v} for source, s in scores.items()}
-    card = card.model_copy(update=text | {"name": "attridet-n", "scores": scores})
-    save(WEIGHTS / "attridet-n.safetensors", network, card, half=True)
+    card = card.model_copy(update=text | {"name": DEFAULT_MODEL, "scores": scores})
+    save(WEIGHTS / f"{DEFAULT_MODEL}.safetensors", network, card, half=True)
 
 
 def main() -> None:

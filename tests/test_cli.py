@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -120,6 +121,70 @@ def test_only_broken_pictures_give_empty_results(detect: Callable[..., Path], tm
     out = detect(tmp_path / "a.png", status=3)
     assert read_coco(out / "cells.json") == []
     assert read_csv(out / "cells.csv") == {}
+
+
+def test_what_was_found_is_kept_if_the_search_breaks_off(
+    detect: Callable[..., Path], write_picture: WritePicture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bloodfilm.nets.attridet import AttriDet
+
+    calls: list[Any] = []
+    find = AttriDet.find
+
+    def run_out_of_memory(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise RuntimeError("out of memory")
+        return find(*arguments)
+
+    monkeypatch.setattr(AttriDet, "find", run_out_of_memory)
+    pictures = [write_picture(f"{letter}.png") for letter in "abc"]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        detect(*pictures, "--batch", 1)
+    assert [field.name for field in read_coco(tmp_path / "out" / "cells.json")] == ["a.png", "b.png"]
+    assert list(read_csv(tmp_path / "out" / "cells.csv")) == ["a.png", "b.png"]
+
+
+def test_results_of_an_earlier_run_do_not_stay(detect: Callable[..., Path], write_picture: WritePicture) -> None:
+    good = write_picture("good.png")
+    bad = good.with_name("bad.png")
+    bad.write_bytes(b"broken")
+    out = detect(good, bad, "--keep-candidates", status=3)
+    (out / "notes.txt").touch()
+    assert len(list(out.iterdir())) == 5
+    detect(good, "--format", "coco")
+    assert sorted(path.name for path in out.iterdir()) == ["cells.json", "notes.txt"]
+
+
+def test_a_call_that_finds_nothing_out_leaves_earlier_results(
+    detect: Callable[..., Path], write_picture: WritePicture
+) -> None:
+    picture = write_picture("a.png")
+    before = (detect(picture) / "cells.json").read_bytes()
+    with pytest.raises(UserError, match="region"):
+        detect(picture, "--region", 90, 0, 10, 40)
+    assert (picture.parent / "out" / "cells.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("out", ["a.png", "a.png/deeper", "locked"])
+def test_an_out_that_cannot_be_written_is_the_callers_error(write_picture: WritePicture, out: str) -> None:
+    picture = write_picture("a.png")
+    (picture.parent / "locked").mkdir(mode=0o500)
+    if out == "locked" and os.access(picture.parent / out, os.W_OK):
+        pytest.skip("this user may write anywhere")
+    with pytest.raises(UserError, match=f"--out .*{out}: "):
+        run("detect", picture, "--out", picture.parent / out, "--model", "none")
+
+
+def test_pictures_without_a_common_folder_are_named_by_their_whole_path(
+    detect: Callable[..., Path], write_picture: WritePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_two_drives(paths: list[str]) -> str:
+        raise ValueError(paths)
+
+    picture = write_picture("a.png")
+    monkeypatch.setattr("os.path.commonpath", on_two_drives)
+    assert [field.name for field in read_coco(detect(picture) / "cells.json")] == [picture.as_posix()]
 
 
 def test_candidates_go_down_to_the_lowest_score(detect: Callable[..., Path], write_picture: WritePicture) -> None:
@@ -243,7 +308,7 @@ def test_train_writes_a_checkpoint_that_detect_can_use(labels: Path, tmp_path: P
     options = ("--epochs", 1, "--image-size", 64, "--batch", 2, "--device", "cpu")
     trained = call("train", labels, "--out", tmp_path / "run", *options)
     assert trained.returncode == 0, trained.stderr
-    assert "2 fields to train on, 1 to select on" in trained.stderr
+    assert "2 fields to train on, 1 to select on, on cpu (" in trained.stderr
     model = tmp_path / "run" / "best.safetensors"
     assert read_card(model).classes == ["Neutrophil"]
     run("detect", labels.parent / "0.png", "--out", tmp_path / "found", "--model", model, "--device", "cpu")
@@ -269,6 +334,15 @@ def test_one_field_cannot_be_split_for_training(field: Field, tmp_path: Path) ->
     write_coco(tmp_path / "labels.json", [field])
     with pytest.raises(UserError, match="at least two fields"):
         run("train", tmp_path / "labels.json", "--out", tmp_path / "run")
+
+
+def test_a_warning_is_one_line(labels: Path, tmp_path: Path) -> None:
+    labels.write_text(labels.read_text().replace("Neutrophil", "Segmented"))
+    result = call("train", labels, "--out", tmp_path / "run", "--device", "abacus")
+    assert result.returncode == 2
+    warning, error = result.stderr.splitlines()
+    assert warning.startswith(f"warning: {labels}: no class is called Segmented;")
+    assert "abacus" in error
 
 
 def test_synth_draws_fields_with_labels_beside_them(tmp_path: Path) -> None:

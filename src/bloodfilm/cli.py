@@ -7,6 +7,8 @@ import json
 import math
 import os
 import sys
+import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -14,6 +16,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE, available
 
 if TYPE_CHECKING:
     from bloodfilm.cells import Cells, Field
@@ -28,6 +32,7 @@ app = typer.Typer(
 console = Console(stderr=True, highlight=False, markup=False)
 
 UNUSABLE, SOME_FAILED = 2, 3
+RESULTS = ("cells.json", "cells.csv", "candidates.json", "failed.csv")
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Model = Annotated[str, typer.Option(help="Name of a model (see `bloodfilm models`) or a checkpoint file.")]
@@ -38,6 +43,7 @@ Out = Annotated[Path, typer.Option(help="Folder for the results.")]
 def main() -> None:
     """Run the command line; a call that cannot be carried out ends with status 2 and one line that says why."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"
     from bloodfilm.errors import UserError
 
     try:
@@ -51,9 +57,9 @@ def main() -> None:
 def detect(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders of pictures.")],
     out: Out,
-    model: Model = "attridet-n",
+    model: Model = DEFAULT_MODEL,
     format: Annotated[str, typer.Option(help="coco, csv or both with a comma between.")] = "coco,csv",  # noqa: A002
-    min_score: MinScore = 0.25,
+    min_score: MinScore = MIN_SCORE,
     device: Device = "auto",
     tile: Annotated[int | None, typer.Option(min=64, help="Search in tiles of this many pixels a side.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures or tiles in one pass.")] = 8,
@@ -68,44 +74,39 @@ def detect(
     from bloodfilm.errors import UserError
     from bloodfilm.io.images import find_images
 
-    formats = _formats(format)
+    formats = _formats(format) | ({"candidates"} if keep_candidates else set())
     pictures = find_images(paths)
     if not pictures:
         raise UserError(f"There is no picture in {', '.join(map(str, paths))}.")
+    common = _common_folder(paths)
+    _make_folder(out)
 
     from bloodfilm.detection.batches import detect_files
     from bloodfilm.detection.detector import LOWEST_SCORE, Detector
     from bloodfilm.detection.provenance import provenance
-    from bloodfilm.io.coco import write_coco
-    from bloodfilm.io.table import write_csv
 
     detector = Detector(model, device)
     console.print(f"{len(pictures)} pictures with {detector.card.name} on {detector.running_on}")
+    fields: list[Field] = []
     failures: list[tuple[str, str]] = []
     lowest = LOWEST_SCORE if keep_candidates else min_score
-    with _progress() as progress:
-        task = progress.add_task("Detecting", total=len(pictures))
+    try:
+        with _progress() as progress:
+            task = progress.add_task("Detecting", total=len(pictures))
 
-        def failed(path: Path, reason: str) -> None:
-            failures.append((str(path), reason))
-            progress.advance(task)
+            def failed(path: Path, reason: str) -> None:
+                failures.append((str(path), reason))
+                progress.advance(task)
 
-        fields = []
-        for field in detect_files(detector, pictures, lowest, tile, batch, region, failed):
-            fields.append(field)
-            progress.advance(task)
-    fields = _named(fields, paths)
-    info = provenance(detector, min_score=min_score, tile=tile, region=region)
-    if keep_candidates:
-        write_coco(out / "candidates.json", fields, info | {"min_score": lowest})
-        fields = [_above(field, min_score) for field in fields]
-    if "coco" in formats:
-        write_coco(out / "cells.json", fields, info)
-    if "csv" in formats:
-        write_csv(out / "cells.csv", fields)
-    console.print(f"{sum(len(field.cells) for field in fields)} cells on {len(fields)} pictures -> {out}")
+            for field in detect_files(detector, pictures, lowest, tile, batch, region, failed):
+                fields.append(_named(field, common))
+                progress.advance(task)
+    finally:
+        if fields or failures:
+            info = provenance(detector, min_score=min_score, tile=tile, region=region)
+            count = _write_results(out, formats, fields, failures, info, lowest)
+            console.print(f"{count} cells on {len(fields)} of {len(pictures)} pictures -> {out}")
     if failures:
-        _write_failures(out / "failed.csv", failures)
         console.print(f"{len(failures)} pictures failed, listed in {out / 'failed.csv'}", style="red")
         raise typer.Exit(SOME_FAILED)
 
@@ -145,13 +146,15 @@ def demo(
 
 @app.command()
 def train(
-    fields: Annotated[list[Path], typer.Argument(metavar="FIELDS...", help="COCO files, pictures beside them.")],
+    fields: Annotated[
+        list[Path], typer.Argument(metavar="FIELDS...", help="COCO files, pictures beside them or as in LLD.")
+    ],
     out: Out,
     method: Annotated[str, typer.Option(help="attridet: trained on full labels.")] = "attridet",
     validation: Annotated[
         Path | None, typer.Option(help="COCO file to select on; by default a tenth of the fields, by their names.")
     ] = None,
-    size: Annotated[str, typer.Option(help="n, s, m, l or x.")] = "n",
+    size: Annotated[str | None, typer.Option(help="n, s, m, l or x; by default that of --init, else n.")] = None,
     init: Annotated[str | None, typer.Option(help="Model name or checkpoint to start from.")] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 100,
     image_size: Annotated[int, typer.Option(min=64, help="Pixels a side, a multiple of 32.")] = 640,
@@ -166,17 +169,20 @@ def train(
 
     if method != "attridet":
         raise UserError(f"--method {method}: attridet is the only method of this version.")
-    if size not in list("nsmlx") or image_size % 32:
+    if size not in (None, *"nsmlx") or image_size % 32:
         raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
     annotated = [field for path in fields for field in read_coco(path)]
 
+    from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
     from bloodfilm.training.split import split_fields
     from bloodfilm.training.supervised import Settings
     from bloodfilm.training.supervised import train as run
 
     chosen, held = (annotated, read_coco(validation)) if validation else split_fields(annotated)
-    settings = Settings(cast("Size", size), init, epochs, image_size, batch, device, seed)
-    console.print(f"{len(chosen)} fields to train on, {len(held)} to select on")
+    settings = Settings(cast("Size | None", size), init, epochs, image_size, batch, device, seed)
+    where = resolve_device(device)
+    running_on = describe(where, fastest_precision(where))
+    console.print(f"{len(chosen)} fields to train on, {len(held)} to select on, on {running_on}")
 
     def report(row: dict[str, float]) -> None:
         console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
@@ -188,7 +194,7 @@ def train(
 def evaluate(
     truth: Annotated[Path, typer.Option(help="COCO file with annotated cells.")],
     found: Annotated[Path, typer.Option(help="COCO file with found cells, best candidates.json.")],
-    min_score: MinScore = 0.25,
+    min_score: MinScore = MIN_SCORE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score found cells against annotated ones: detection AP, attribute F1."""
@@ -233,7 +239,7 @@ def synth(
 @app.command()
 def models() -> None:
     """List the models that come with the package, with their cards."""
-    from bloodfilm.nets.checkpoint import available, read_card
+    from bloodfilm.nets.checkpoint import read_card
 
     for name in available():
         card = read_card(name)
@@ -269,13 +275,59 @@ def _cell_table(cells: Cells, title: str) -> Table:
     return table
 
 
-def _named(fields: list[Field], paths: list[Path]) -> list[Field]:
-    """Name each picture by its path relative to the folder that all given paths have in common."""
+def _common_folder(paths: list[Path]) -> str:
+    """Return the folder that all given paths have in common, "" if they are on several drives."""
+    folders = [os.path.abspath(path if path.is_dir() else path.parent) for path in paths]
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:
+        return ""
+
+
+def _make_folder(out: Path) -> None:
+    """Make the folder `out`; raise `UserError` if it cannot be written to."""
+    from bloodfilm.errors import UserError
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UserError(f"--out {out}: {error.strerror}.") from None
+
+
+def _named(field: Field, common: str) -> Field:
+    """Name the picture by its path relative to the folder `common`, by its whole path without one."""
     from dataclasses import replace
 
-    folders = [os.path.abspath(path if path.is_dir() else path.parent) for path in paths]
-    common = os.path.commonpath(folders)
-    return [replace(field, name=Path(os.path.relpath(field.path, common)).as_posix()) for field in fields]
+    name = os.path.relpath(field.path, common) if common else os.path.abspath(field.path)
+    return replace(field, name=Path(name).as_posix())
+
+
+def _write_results(
+    out: Path,
+    formats: set[str],
+    fields: list[Field],
+    failures: list[tuple[str, str]],
+    info: dict[str, Any],
+    lowest: float,
+) -> int:
+    """Write what was found in place of all results of an earlier run; return the number of cells."""
+    from bloodfilm.io.coco import write_coco
+    from bloodfilm.io.table import write_csv
+
+    for name in RESULTS:
+        (out / name).unlink(missing_ok=True)
+    if "candidates" in formats:
+        write_coco(out / "candidates.json", fields, info | {"min_score": lowest})
+        fields = [_above(field, info["min_score"]) for field in fields]
+    if "coco" in formats:
+        write_coco(out / "cells.json", fields, info)
+    if "csv" in formats:
+        write_csv(out / "cells.csv", fields)
+    if failures:
+        _write_failures(out / "failed.csv", failures)
+    return sum(len(field.cells) for field in fields)
 
 
 def _above(field: Field, min_score: float) -> Field:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bloodfilm
 from bloodfilm.detection.detector import Detector
 from bloodfilm.detection.process import DetectionProcess
 from bloodfilm.errors import UserError
@@ -48,8 +49,37 @@ def test_errors_come_across_and_the_next_search_works(
 def test_a_search_can_be_cancelled_and_the_next_one_works(
     process: DetectionProcess, checkpoint: Path, picture: np.ndarray
 ) -> None:
-    assert process.detect(picture, str(checkpoint), "cpu", LOWEST, cancelled=lambda: True) is None
+    strip, seen = np.tile(picture, (1, 100, 1)), []
+    assert process.detect(strip, str(checkpoint), "cpu", LOWEST, lambda *_: seen.append(1), lambda: bool(seen)) is None
+    child = process._process
     assert process.detect(picture, str(checkpoint), "cpu", LOWEST) is not None
+    assert process._process is child
+
+
+def test_a_process_that_is_still_starting_is_ended_by_cancel(
+    process: DetectionProcess, checkpoint: Path, picture: np.ndarray
+) -> None:
+    assert process.detect(picture, str(checkpoint), "cpu", LOWEST, cancelled=lambda: True) is None
+    assert process._process is None
+    assert process.detect(picture, str(checkpoint), "cpu", LOWEST) is not None
+
+
+def test_modules_in_the_working_directory_are_not_taken_for_python_s_own(
+    process: DetectionProcess, checkpoint: Path, picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tempfile.py").write_text("raise ImportError('mine')")
+    monkeypatch.setenv("PYTHONPATH", str(Path(bloodfilm.__file__).parents[1]))
+    monkeypatch.chdir(tmp_path)
+    assert process.detect(picture, str(checkpoint), "cpu", LOWEST) is not None
+
+
+def test_a_process_that_does_not_start_says_why(
+    process: DetectionProcess, picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tempfile.py").write_text("raise ImportError('a broken module')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match=r"(?s)did not start: .*a broken module"):
+        process.detect(picture, "any", "cpu", LOWEST)
 
 
 def test_progress_counts_the_tiles(process: DetectionProcess, checkpoint: Path, picture: np.ndarray) -> None:
@@ -70,9 +100,18 @@ def test_a_process_that_died_is_told_and_replaced(
     assert process.detect(picture, str(checkpoint), "cpu", LOWEST) is not None
 
 
-def test_closing_ends_the_process(process: DetectionProcess, checkpoint: Path, picture: np.ndarray) -> None:
+def test_closing_ends_the_process_and_leaves_no_folder(
+    process: DetectionProcess,
+    checkpoint: Path,
+    picture: np.ndarray,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path_factory.mktemp("t")
+    monkeypatch.setenv("TMPDIR", str(folder))
     process.detect(picture, str(checkpoint), "cpu", LOWEST)
     child = process._process
     assert child is not None
     process.close()
     assert child.poll() is not None
+    assert list(folder.glob("bloodfilm-*")) == []

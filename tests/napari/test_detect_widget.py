@@ -7,9 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from napari.qt.threading import WorkerBase
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 
+from bloodfilm.napari.detect_job import DetectJob
 from bloodfilm.napari.detect_widget import RECTANGLE, DetectWidget
+from bloodfilm.napari.layers import to_boxes, to_rectangles
+from bloodfilm.napari.pictures import whole
 from bloodfilm.synth import sample_field
 
 READY = "Detect white blood cells"
@@ -20,12 +25,17 @@ def panel(window) -> Iterator[DetectWidget]:
     window.add_image(sample_field()[0], rgb=True, name="field", scale=(0.5, 0.5))
     _, widget = window.window.add_plugin_dock_widget("bloodfilm", READY)
     yield widget
-    widget.close()
+    if widget.parent() is not None:
+        window.window.remove_dock_widget(widget)
 
 
 def run(panel: DetectWidget, qtbot) -> None:
     panel.button.click()
     qtbot.waitUntil(lambda: panel.button.text() == READY, timeout=120_000)
+
+
+def _centres(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def test_one_click_boxes_the_cells_of_the_active_picture(panel: DetectWidget, qtbot) -> None:
@@ -49,18 +59,34 @@ def test_the_score_filters_without_running_again(panel: DetectWidget, qtbot) -> 
     assert cells.nshapes == found
 
 
-def test_only_the_drawn_rectangle_is_searched(panel: DetectWidget, qtbot) -> None:
-    x0, y0, x1, y1 = sample_field()[1].boxes[0]
+def test_the_score_filters_the_selected_result_else_the_latest(panel: DetectWidget, qtbot) -> None:
+    run(panel, qtbot)
+    run(panel, qtbot)
+    image, first, second = panel.viewer.layers
+    found = first.nshapes
+    panel.viewer.layers.selection.active = first
+    panel.score.setValue(0.95)
+    assert first.nshapes < found == second.nshapes
+    panel.viewer.layers.selection.active = image
+    panel.score.setValue(0.94)
+    assert second.nshapes < found
+    panel.viewer.layers.remove(second)
+    panel.score.setValue(0.25)
+    assert first.nshapes == found
+
+
+def test_only_the_drawn_rectangles_are_searched(panel: DetectWidget, qtbot) -> None:
+    chosen = sample_field()[1].boxes[:2]
     panel.region.setCurrentText(RECTANGLE)
     panel.region.activated.emit(2)
     region = panel.viewer.layers["Search here"]
-    corners = np.array([[y0 - 30, x0 - 30], [y0 - 30, x1 + 30], [y1 + 30, x1 + 30], [y1 + 30, x0 - 30]])
-    region.add(corners * 0.5, shape_type="rectangle")
+    areas = chosen + [-200, -100, 200, 100]
+    region.add([corners * 0.5 for corners in to_rectangles(areas)], shape_type="rectangle")
     panel.picture.value = panel.viewer.layers["field"]
     run(panel, qtbot)
-    found = np.array([shape.mean(0)[::-1] for shape in panel.viewer.layers[-1].data])
-    assert ((found > [x0 - 30, y0 - 30]) & (found < [x1 + 30, y1 + 30])).all()
-    assert len(found) >= 1
+    found, truth = (_centres(to_boxes(panel.viewer.layers[-1].data)), _centres(chosen))
+    assert [int((np.abs(found - centre) < 15).all(1).sum()) for centre in truth] == [1, 1]
+    assert all(((point >= areas[:, :2]) & (point <= areas[:, 2:])).all(1).any() for point in found)
 
 
 def test_cancel_leaves_the_layers_untouched(panel: DetectWidget, qtbot) -> None:
@@ -70,6 +96,29 @@ def test_cancel_leaves_the_layers_untouched(panel: DetectWidget, qtbot) -> None:
     qtbot.waitUntil(lambda: panel.button.text() == READY, timeout=120_000)
     assert list(panel.viewer.layers) == before
     assert "Cancelled" in panel.summary.text()
+
+
+def test_closing_the_panel_stops_the_search_and_its_process(panel: DetectWidget, window, qtbot) -> None:
+    before = list(panel.viewer.layers)
+    panel.button.click()
+    job = panel._job
+    assert job is not None
+    with qtbot.waitSignal(job.cancelled, timeout=120_000):
+        window.window.remove_dock_widget(panel)
+    assert panel._process._process is None
+    assert list(window.layers) == before
+    window.add_image(np.zeros((8, 8)))
+    assert panel.picture.value.name == "field", "the panel has let go of the viewer"
+
+
+def test_a_search_ends_early_when_napari_closes(panel: DetectWidget, qtbot) -> None:
+    part = whole(panel.viewer.layers["field"], panel.viewer)
+    job, seen = DetectJob(panel._process, [part], "attridet-n", "cpu"), []
+    job.progressed.connect(lambda *counts: seen.append(counts))
+    job.start()
+    WorkerBase.await_workers()
+    QApplication.processEvents()
+    assert seen == []
 
 
 def test_the_window_answers_while_it_searches(panel: DetectWidget, qtbot) -> None:

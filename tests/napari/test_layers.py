@@ -3,9 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers import Image, Shapes
+from napari.utils.colormaps.standardize_color import transform_color
 
 from bloodfilm.cells import Cells
 from bloodfilm.napari.layers import Candidates, cells_layer, layer_cells, spatial, to_boxes, to_rectangles
+from bloodfilm.palette import colour
+from bloodfilm.vocabulary import LLD
+
+DRAWN = [[1, 1], [1, 9], [9, 9], [9, 1]]
 
 
 def as_layer(cells: Cells) -> Shapes:
@@ -52,7 +57,7 @@ def test_a_layer_takes_the_place_of_its_picture_in_the_world() -> None:
 @pytest.fixture
 def shown(cells: Cells) -> tuple[Candidates, Shapes]:
     layer = as_layer(cells)
-    return Candidates.of(cells, (), layer), layer
+    return Candidates.of(layer), layer
 
 
 def test_the_score_hides_cells_and_brings_them_back(shown: tuple[Candidates, Shapes]) -> None:
@@ -84,13 +89,52 @@ def test_deleted_cells_stay_deleted(shown: tuple[Candidates, Shapes]) -> None:
     assert layer.nshapes == 2
 
 
-def test_drawn_cells_get_their_own_name_and_are_sure(shown: tuple[Candidates, Shapes]) -> None:
+@pytest.mark.parametrize("min_score", [0.0, 0.6, 0.95], ids=["all shown", "some shown", "none shown"])
+def test_drawn_cells_are_sure_and_have_their_own_name_but_no_type(
+    shown: tuple[Candidates, Shapes], min_score: float
+) -> None:
     candidates, layer = shown
-    layer.add([[[1, 1], [1, 9], [9, 9], [9, 1]]], shape_type="rectangle")
+    candidates.show(layer, min_score)
+    layer.add([DRAWN, DRAWN], shape_type="rectangle")
+    drawn = layer.features.iloc[-1]
+    assert (drawn["class"], drawn["score"], drawn["nucleolus"]) == ("unknown type", 1.0, "not predicted")
+    assert np.isnan(drawn["class_score"])
+    assert layer.features["id"].is_unique and (layer.features["id"] != "").all()
+    np.testing.assert_allclose(layer.edge_color[-1], transform_color(colour("unknown type", LLD.classes))[0])
     candidates.take_over(layer)
     candidates.show(layer, 0.95)
-    assert layer.features["score"].tolist() == [1.0]
-    assert candidates.features["id"].is_unique
+    assert layer.features["id"].iloc[-1] == drawn["id"]
+
+
+def test_cells_drawn_in_an_opened_layer_have_no_type_either(cells: Cells) -> None:
+    arguments = cells_layer(cells[:0], "cells", missing="not annotated")
+    layer = Shapes(arguments.pop("data"), **arguments)
+    layer.add(DRAWN, shape_type="rectangle")
+    back = layer_cells(layer.data, layer.features, layer.metadata)
+    assert back.scores.tolist() == [1.0]
+    assert (back.codes == -1).all() and (back.attributes == -1).all()
+
+
+def test_pasted_cells_get_their_own_name(shown: tuple[Candidates, Shapes]) -> None:
+    _, layer = shown
+    layer.selected_data = {0, 1}
+    layer._copy_data()
+    layer._paste_data()
+    assert layer.nshapes == 5
+    assert layer.features["id"].is_unique
+
+
+@pytest.mark.parametrize("kind", ["polygon", "ellipse", "path", "line"])
+def test_drawn_shapes_of_any_kind_outlive_the_filter(shown: tuple[Candidates, Shapes], kind: str) -> None:
+    candidates, layer = shown
+    corners = {"polygon": [*DRAWN, [5, -3]], "line": DRAWN[:2]}.get(kind, DRAWN)
+    layer.add(corners, shape_type=kind)
+    candidates.take_over(layer)
+    candidates.show(layer, 0.95)
+    candidates.take_over(layer)
+    candidates.show(layer, 0.0)
+    assert layer.shape_type.count("rectangle") == 3
+    np.testing.assert_allclose(layer.data[layer.shape_type.index(kind)], corners)
 
 
 def test_filtered_cells_keep_the_colour_of_their_type(shown: tuple[Candidates, Shapes]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.plugins import menu_item_template
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
 
@@ -24,6 +25,13 @@ def test_the_manifest_at_the_top_is_the_one_in_the_package() -> None:
 @pytest.mark.parametrize("command", MANIFEST.contributions.commands, ids=lambda command: command.id)
 def test_every_command_leads_to_something_callable(command) -> None:
     assert callable(import_python_name(command.python_name))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/napari.md"])
+def test_the_docs_name_the_menu_entries_of_napari(page: str) -> None:
+    text = " ".join((Path(__file__).parents[2] / page).read_text().split())
+    assert menu_item_template.format(MANIFEST.display_name, MANIFEST.contributions.widgets[0].display_name) in text
+    assert "Plugins → bloodfilm" not in text and "Open Sample → bloodfilm" not in text
 
 
 def test_the_sample_is_an_rgb_picture() -> None:

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from bloodfilm.cells import Cells
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
+from bloodfilm.napari.layers import to_rectangles
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
 
@@ -41,9 +43,43 @@ def test_a_flat_layer_beside_a_stack_is_taken_whole(viewer_model: ViewerModel) -
 def test_a_drawn_rectangle_is_cut_out_whatever_the_scale(viewer_model: ViewerModel) -> None:
     layer = viewer_model.add_image(PICTURE, rgb=True, scale=(0.5, 0.5), translate=(10, 20))
     region = viewer_model.add_shapes([[[15, 30], [15, 45], [30, 45], [30, 30]]], shape_type="rectangle")
-    part = pictures.drawn(layer, viewer_model, region)
+    (part,) = pictures.drawn(layer, viewer_model, region)
     assert (part.x, part.y) == (20, 10)
     np.testing.assert_array_equal(part.load(), PICTURE[10:40, 20:50])
+
+
+def test_every_rectangle_on_the_shown_slice_is_cut_out(viewer_model: ViewerModel) -> None:
+    layer = viewer_model.add_image(np.stack([PICTURE] * 3), rgb=True, scale=(2, 1, 1))
+    viewer_model.dims.set_current_step(0, 1)
+    places = [(1, 10), (0, 20), (1, 30)]
+    corners = np.array([[0, 0], [0, 5], [5, 5], [5, 0]])
+    shapes = [np.hstack([np.full((4, 1), depth), corners + at]) for depth, at in places]
+    region = viewer_model.add_shapes(shapes, scale=(2, 1, 1))
+    parts = pictures.drawn(layer, viewer_model, region)
+    assert [(part.index, part.x, part.y) for part in parts] == [((1,), 10, 10), ((1,), 30, 30)]
+    flat = viewer_model.add_shapes([corners + at for _, at in places])
+    assert [part.index for part in pictures.drawn(layer, viewer_model, flat)] == [(1,)] * 3
+
+
+def test_too_many_pixels_are_refused_before_they_are_read() -> None:
+    part = pictures.Part(da.zeros((20_000, 20_000, 3), np.uint8), 0, 0, ())
+    with pytest.raises(UserError, match="20000 x 20000 px .* current view"):
+        part.load()
+
+
+def test_rectangles_that_overlap_are_searched_as_one(viewer_model: ViewerModel) -> None:
+    layer = viewer_model.add_image(PICTURE, rgb=True)
+    boxes = [[0, 0, 20, 20], [50, 0, 60, 10], [40, 15, 45, 40], [15, 15, 41, 30]]
+    parts = pictures.drawn(layer, viewer_model, viewer_model.add_shapes(to_rectangles(boxes)))
+    assert [(part.x, part.y, part.load().shape) for part in parts] == [(50, 0, (10, 10, 3)), (0, 0, (40, 45, 3))]
+
+
+def test_cells_between_the_drawn_rectangles_are_left_out(viewer_model: ViewerModel) -> None:
+    layer = viewer_model.add_image(PICTURE, rgb=True)
+    region = viewer_model.add_shapes(to_rectangles([[10, 10, 30, 30], [20, 20, 60, 60]]))
+    (part,) = pictures.drawn(layer, viewer_model, region)
+    found = Cells([[5, 5, 15, 15], [30, 0, 40, 10], [14, 14, 24, 24]])
+    assert part.place(found).boxes.tolist() == [[15, 15, 25, 25], [24, 24, 34, 34]]
 
 
 def test_a_rectangle_outside_the_picture_is_refused(viewer_model: ViewerModel) -> None:

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Layer
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError
 from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.table import read_csv
+from bloodfilm.napari.detect_widget import _describe
 from bloodfilm.napari.reader import get_reader, read_labels
-from bloodfilm.napari.writer import write_coco_layer, write_csv_layer
+from bloodfilm.napari.writer import layer_fields, write_coco_layer, write_csv_layer
 
 
 @pytest.fixture
@@ -84,6 +86,32 @@ def test_saved_as_coco_and_csv_nothing_is_lost(labels: Path, tmp_path: Path, fie
         np.testing.assert_array_equal(cells.codes, field.cells.codes)
         np.testing.assert_array_equal(cells.attributes, field.cells.attributes)
         np.testing.assert_allclose(cells.attribute_scores, field.cells.attribute_scores, atol=1e-4)
+
+
+def test_pictures_of_a_stack_keep_their_names(labels: Path, viewer_model: ViewerModel) -> None:
+    image = viewer_model.add_layer(Layer.create(*read_labels(str(labels))[0]))
+    assert _describe(image, (1,)) == {"name": "images/second.png", "width": 200, "height": 160}
+
+
+def test_pictures_of_a_stack_without_names_are_told_apart(viewer_model: ViewerModel) -> None:
+    stack = viewer_model.add_image(np.zeros((2, 8, 9)), name="stack")
+    assert [_describe(stack, (i,))["name"] for i in range(2)] == ["stack[0]", "stack[1]"]
+
+
+def test_boxes_are_saved_as_far_as_they_lie_in_the_picture(labels: Path) -> None:
+    shapes = Layer.create(*read_labels(str(labels))[1])
+    for x in (-20, 190, 300):
+        shapes.add([[1, 5, x], [1, 5, x + 40], [1, 25, x + 40], [1, 25, x]], shape_type="rectangle")
+    data, meta, _ = shapes.as_layer_data_tuple()
+    assert layer_fields(data, meta)[1].cells.boxes.tolist() == [[0, 5, 20, 25], [190, 5, 200, 25]]
+
+
+@pytest.mark.parametrize("depth", [2.9999999, 3.0000001])
+def test_boxes_are_saved_on_the_nearest_slice(depth: float) -> None:
+    box = [[depth, 1, 2], [depth, 1, 9], [depth, 8, 9], [depth, 8, 2]]
+    metadata = {"bloodfilm": {"pictures": {(3,): {"name": "third", "width": 20, "height": 20}}}}
+    (field,) = layer_fields([box], {"metadata": metadata})
+    assert (field.name, len(field.cells)) == ("third", 1)
 
 
 def test_a_plain_shapes_layer_is_saved_as_cells_of_unknown_type(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from bloodfilm.errors import CheckpointError
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.checkpoint import Card, available, load, locate, read_card, save
+from bloodfilm.nets.checkpoint import Card, load, locate, read_card, save
 from bloodfilm.vocabulary import LLD, Attribute, Vocabulary
+from bloodfilm.weights import available
 
 
 def with_card(path: Path, checkpoint: Path, card: str | None) -> Path:
@@ -38,6 +39,11 @@ def test_another_vocabulary_comes_back(tmp_path: Path) -> None:
     save(tmp_path / "a.safetensors", AttriDet("n", vocabulary), Card(name="a", vocabulary=vocabulary))
     network, card = load(tmp_path / "a.safetensors")
     assert card.vocabulary == network.vocabulary == vocabulary
+
+
+def test_others_may_read_a_checkpoint_as_any_other_file(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "any").touch()
+    assert checkpoint.stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
 def test_half_precision_halves_the_file_and_keeps_the_weights_close(

@@ -9,9 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.detection.detector import MAX_WHOLE, MIN_SCORE, Detector, check_batch
+from bloodfilm.detection.detector import MAX_WHOLE, Detector, check_batch
 from bloodfilm.errors import PictureError, UserError
 from bloodfilm.io.images import MIN_SIDE, RGB, read_image
+from bloodfilm.weights import MIN_SCORE
 
 READERS = 2
 

@@ -19,10 +19,10 @@ from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
 from bloodfilm.nets.attridet import AttriDet, Found
-from bloodfilm.nets.checkpoint import DEFAULT_MODEL, Card, load
+from bloodfilm.nets.checkpoint import Card, load
 from bloodfilm.vocabulary import UNKNOWN
+from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
-MIN_SCORE = 0.25
 LOWEST_SCORE = 0.01
 """Cells below this are never reported."""
 

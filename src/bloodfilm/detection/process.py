@@ -10,11 +10,13 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
-from typing import Any
+from typing import IO, Any
 
 import numpy.typing as npt
 
@@ -40,6 +42,7 @@ class DetectionProcess:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._connection: Connection | None = None
+        self._errors: IO[str] | None = None
         self._one_at_a_time = threading.Lock()
 
     def detect(
@@ -58,15 +61,15 @@ class DetectionProcess:
         UserError
             If picture, model or device cannot be used.
         RuntimeError
-            If the search failed or its process died; the next call starts a new one.
+            If the search failed or its process did not start or died; the next call starts a new one.
         """
         with self._one_at_a_time:
+            connection = self._connection or self._start()
             try:
-                connection = self._connect()
                 connection.send({"image": image, "model": model, "device": device, "min_score": min_score})
                 return self._wait(connection, progress, cancelled)
             except (EOFError, OSError):
-                self.close()
+                self._end()
                 raise RuntimeError("The detection process ended unexpectedly; perhaps memory ran out.") from None
 
     def _wait(
@@ -75,47 +78,77 @@ class DetectionProcess:
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool] | None,
     ) -> Outcome | None:
-        asked = False
+        ready = asked = False
         while True:
+            if cancelled and not asked and cancelled():
+                if not ready:  # it listens again only when torch and the model are loaded
+                    self._end()
+                    return None
+                connection.send("cancel")
+                asked = True
             if not connection.poll(POLL_SECONDS):
-                if cancelled and cancelled() and not asked:
-                    connection.send("cancel")
-                    asked = True
                 continue
             kind, content = connection.recv()
-            if kind == "progress":
-                if progress:
-                    progress(*content)
-                continue
-            if asked and kind != "cancelled":
-                self.close()  # it may yet read the request to cancel as the next picture
-            if asked or kind == "cancelled":
-                return None
-            if kind == "done":
-                return Outcome(*content)
-            raise UserError(content) if kind == "refused" else RuntimeError(content)
+            if kind == "ready":
+                ready = True
+            elif kind != "progress":
+                return self._result(kind, content, asked)
+            elif progress:
+                progress(*content)
+
+    def _result(self, kind: str, content: Any, asked: bool) -> Outcome | None:
+        if asked and kind != "cancelled":
+            self._end()  # it may yet read the request to cancel as the next picture
+        if asked or kind == "cancelled":
+            return None
+        if kind == "done":
+            return Outcome(*content)
+        raise UserError(content) if kind == "refused" else RuntimeError(content)
+
+    def _start(self) -> Connection:
+        try:
+            self._connection = self._connect()
+        except (EOFError, OSError, AuthenticationError) as error:
+            reason = self._last_words() or str(error)
+            self._end()
+            raise RuntimeError(f"The detection process did not start: {reason}") from None
+        return self._connection
 
     def _connect(self) -> Connection:
-        if self._connection is None:
-            key = secrets.token_bytes(32)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "bloodfilm.detection.server"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env={"OMP_WAIT_POLICY": "passive", **os.environ},
-            )
-            assert self._process.stdin is not None and self._process.stdout is not None
-            self._process.stdin.write(key.hex() + "\n")
-            self._process.stdin.flush()
-            address = self._process.stdout.readline().strip()
-            if not address:
-                raise EOFError
-            self._connection = Client(address, authkey=key)
-        return self._connection
+        key = secrets.token_bytes(32)
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  the process writes to it
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bloodfilm.detection.server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env={"OMP_WAIT_POLICY": "passive", **os.environ},
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(key.hex() + "\n")
+        self._process.stdin.flush()
+        address = self._process.stdout.readline().strip()
+        if not address:
+            raise EOFError
+        return Client(address, authkey=key)
+
+    def _last_words(self) -> str:
+        if self._process is None or self._errors is None:
+            return ""
+        self._process.terminate()
+        self._process.wait()
+        self._errors.seek(0)
+        return "\n".join(self._errors.read().splitlines()[-3:])
 
     def close(self) -> None:
         """End the process; what it was searching is lost."""
+        if (process := self._process) is not None:
+            process.terminate()
+        with self._one_at_a_time:
+            self._end()
+
+    def _end(self) -> None:
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
@@ -124,4 +157,6 @@ class DetectionProcess:
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
                     pipe.close()
-        self._connection = self._process = None
+        if self._errors is not None:
+            self._errors.close()
+        self._connection = self._process = self._errors = None

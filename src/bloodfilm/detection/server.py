@@ -1,8 +1,9 @@
 """The other end of `DetectionProcess`: a process that holds the network and answers one caller.
 
 Messages in: a dict with image, model, device and the options of `Detector.detect`; anything that comes
-while it searches means "cancel". Messages out: ``(kind, content)`` with the kinds progress, done,
-cancelled, refused (the caller's to mend) and failed.
+while it searches means "cancel". Messages out: ``(kind, content)`` with the kinds ready (the model is loaded),
+progress, done, cancelled, refused (the caller's to mend) and failed. torch is loaded by the first request, so
+that the caller can connect, and change its mind, before.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import tempfile
 import time
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bloodfilm.detection.detector import Cancelled, Detector
-from bloodfilm.detection.provenance import provenance
 from bloodfilm.errors import UserError
+
+if TYPE_CHECKING:
+    from bloodfilm.detection.detector import Detector
 
 
 def serve(connection: Connection) -> None:
@@ -43,10 +45,14 @@ def _answer(
     device: str,
     min_score: float,
 ) -> tuple[str, Any]:
+    from bloodfilm.detection.detector import Cancelled, Detector
+    from bloodfilm.detection.provenance import provenance
+
     if (model, device) not in detectors:
         detectors.clear()
         detectors[model, device] = Detector(model, device)
     detector = detectors[model, device]
+    connection.send(("ready", None))
     begin = time.perf_counter()
     try:
         cells = detector.detect(
@@ -68,8 +74,9 @@ def main() -> None:
         address = None if sys.platform == "win32" else str(Path(folder) / "socket")
         with Listener(address, authkey=key) as listener:
             print(listener.address, flush=True)
-            with listener.accept() as connection:
-                serve(connection)
+            connection = listener.accept()
+    with connection:
+        serve(connection)
 
 
 if __name__ == "__main__":

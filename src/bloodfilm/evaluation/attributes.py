@@ -12,6 +12,7 @@ from torchmetrics.functional.classification import multiclass_f1_score
 from bloodfilm.cells import Cells, Field
 from bloodfilm.evaluation.detection import match
 from bloodfilm.vocabulary import UNKNOWN
+from bloodfilm.weights import MIN_SCORE
 
 
 def macro_f1(found: npt.ArrayLike, truth: npt.ArrayLike) -> float:
@@ -29,7 +30,7 @@ def macro_f1(found: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def score_attributes(
-    found: Sequence[Cells], truth: Sequence[Field], min_score: float = 0.25
+    found: Sequence[Cells], truth: Sequence[Field], min_score: float = MIN_SCORE
 ) -> dict[str, dict[str, float]]:
     """Score each attribute, and the type, over cells found at IoU 0.5.
 

@@ -11,9 +11,10 @@ from torchmetrics.detection import MeanAveragePrecision
 from torchvision.ops import box_iou
 
 from bloodfilm.cells import Cells, Field
+from bloodfilm.weights import MIN_SCORE
 
 
-def score_detection(found: Sequence[Cells], truth: Sequence[Field], min_score: float = 0.25) -> dict[str, float]:
+def score_detection(found: Sequence[Cells], truth: Sequence[Field], min_score: float = MIN_SCORE) -> dict[str, float]:
     """Score the boxes of `found` against `truth`, whatever their types.
 
     Returns

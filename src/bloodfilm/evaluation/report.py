@@ -9,9 +9,10 @@ from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.evaluation.detection import score_detection
+from bloodfilm.weights import MIN_SCORE
 
 
-def evaluate(truth: Sequence[Field], found: Sequence[Field], min_score: float = 0.25) -> dict[str, Any]:
+def evaluate(truth: Sequence[Field], found: Sequence[Field], min_score: float = MIN_SCORE) -> dict[str, Any]:
     """Score `found` against `truth`; pictures go together by name, one that was not searched found nothing.
 
     Returns

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
+from bloodfilm.cells import concatenate
 from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari.pictures import Part
@@ -16,28 +20,46 @@ CANDIDATE_SCORE = 0.05
 
 
 class DetectJob(QObject):
-    """One run of a model on one part of a picture; exactly one of the last three signals comes."""
+    """One run of a model on parts of a picture; exactly one of the last three signals comes."""
 
     progressed = Signal(int, int)
     finished = Signal(object)
     failed = Signal(str)
     cancelled = Signal()
 
-    def __init__(self, process: DetectionProcess, part: Part, model: str, device: str) -> None:
+    def __init__(self, process: DetectionProcess, parts: Sequence[Part], model: str, device: str) -> None:
         super().__init__()
         self._stop = threading.Event()
 
         def run() -> Outcome | str | None:
             try:
-                return process.detect(
-                    part.load(), model, device, CANDIDATE_SCORE, self.progressed.emit, self._stop.is_set
-                )
+                return self._search(process, parts, model, device)
             except (UserError, RuntimeError) as error:
                 return str(error)
 
         self._worker = create_worker(run, _start_thread=False)
         self._worker.returned.connect(self._on_returned)
         self._worker.errored.connect(lambda error: self.failed.emit(f"{type(error).__name__}: {error}"))
+
+    def _search(self, process: DetectionProcess, parts: Sequence[Part], model: str, device: str) -> Outcome | None:
+        outcomes: list[Outcome] = []
+        for part in parts:
+            outcome = process.detect(
+                part.load(),
+                model,
+                device,
+                CANDIDATE_SCORE,
+                partial(self._on_progress, len(outcomes), len(parts)),
+                lambda: self._stop.is_set() or self._worker.abort_requested,
+            )
+            if outcome is None:
+                return None
+            outcomes.append(replace(outcome, cells=part.place(outcome.cells)))
+        cells = concatenate(outcome.cells for outcome in outcomes).in_order()
+        return replace(outcomes[-1], cells=cells, seconds=sum(outcome.seconds for outcome in outcomes))
+
+    def _on_progress(self, parts_done: int, parts: int, done: int, total: int) -> None:
+        self.progressed.emit(parts_done * total + done, parts * total)
 
     def start(self) -> None:
         self._worker.start()

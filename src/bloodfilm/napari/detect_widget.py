@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari.layers
 from magicgui.widgets import create_widget
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -27,19 +28,18 @@ from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
 from bloodfilm.napari.detect_job import DetectJob
-from bloodfilm.napari.layers import Candidates, cells_layer, spatial
+from bloodfilm.napari.layers import METADATA_KEY, Candidates, cells_layer, spatial
 from bloodfilm.palette import colour
+from bloodfilm.weights import MIN_SCORE, available
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Shapes
 
-WHOLE, VIEW, RECTANGLE = "whole picture", "current view", "drawn rectangle"
+WHOLE, VIEW, RECTANGLE = "whole picture", "current view", "drawn rectangles"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 OPEN_FILE = "open a file…"
 REGION_KEY = "bloodfilm_region"
-DEFAULT_MODEL, DEFAULT_SCORE = "attridet-n", 0.25
-WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 class DetectWidget(QWidget):
@@ -50,7 +50,7 @@ class DetectWidget(QWidget):
         self.viewer = napari_viewer
         self._process = DetectionProcess()
         self._job: DetectJob | None = None
-        self._shown: tuple[Candidates, Shapes] | None = None
+        self._results: dict[Shapes, tuple[Candidates, str]] = {}
         self._build()
         self.viewer.layers.events.removed.connect(self._on_layer_removed)
 
@@ -60,7 +60,7 @@ class DetectWidget(QWidget):
         self.viewer.layers.events.removed.connect(self.picture.reset_choices)
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.model = QComboBox()
-        self.model.addItems([*sorted(path.stem for path in WEIGHTS.glob("*.safetensors")), OPEN_FILE])
+        self.model.addItems([*available(), OPEN_FILE])
         self.model.activated.connect(self._on_model_chosen)
         self.device = QComboBox()
         self.device.addItems(DEVICES)
@@ -77,7 +77,7 @@ class DetectWidget(QWidget):
         self.score.setRange(0.05, 0.95)
         self.score.setDecimals(2)
         self.score.setSingleStep(0.05)
-        self.score.setValue(DEFAULT_SCORE)
+        self.score.setValue(MIN_SCORE)
         self.score.valueChanged.connect(self._on_score)
         self.summary = QLabel("Open a picture of a blood film, then press the button.")
         self.summary.setWordWrap(True)
@@ -92,7 +92,7 @@ class DetectWidget(QWidget):
         self.setMinimumWidth(260)
         for label, widget, tip in (
             ("picture", self.picture.native, "The Image layer to search; of a stack, the slice shown."),
-            ("search", self.region, "All of the picture, what the canvas shows, or a rectangle that you draw."),
+            ("search", self.region, "All of the picture, what the canvas shows, or rectangles that you draw."),
             ("model", self.model, "A model that came with bloodfilm, or a checkpoint file."),
             ("device", self.device, "auto takes a graphics card if torch can use one."),
             ("min score", self.score, "Hides less certain cells; works after detection, without running again."),
@@ -136,21 +136,21 @@ class DetectWidget(QWidget):
             )
         self.viewer.layers.selection.active = layer
         layer.mode = "add_rectangle"
-        self._say("Draw a rectangle on the picture, then press the button.")
+        self._say("Draw one or more rectangles on the picture, then press the button.")
 
     def _region_layer(self) -> Shapes | None:
         return next((layer for layer in self.viewer.layers if REGION_KEY in layer.metadata), None)
 
-    def _part(self, layer: Image) -> pictures.Part:
+    def _parts(self, layer: Image) -> list[pictures.Part]:
         choice = self.region.currentText()
         if choice == VIEW:
-            return pictures.current_view(layer, self.viewer)
+            return [pictures.current_view(layer, self.viewer)]
         if choice == RECTANGLE:
             region = self._region_layer()
             if region is None:
-                raise UserError("Choose “drawn rectangle” again and draw one.")
+                raise UserError("Choose “drawn rectangles” again and draw one.")
             return pictures.drawn(layer, self.viewer, region)
-        return pictures.whole(layer, self.viewer)
+        return [pictures.whole(layer, self.viewer)]
 
     def _on_button(self) -> None:
         if self._job is not None:
@@ -163,14 +163,14 @@ class DetectWidget(QWidget):
             self._say("Open a picture of a blood film first.")
             return
         try:
-            part = self._part(layer)
+            parts = self._parts(layer)
         except UserError as error:
             self._say_error(str(error))
             return
         model = self.model.currentData() or self.model.currentText()
-        self._job = DetectJob(self._process, part, model, self.device.currentText())
+        self._job = DetectJob(self._process, parts, model, self.device.currentText())
         self._job.progressed.connect(self._on_progress)
-        self._job.finished.connect(lambda outcome: self._on_finished(outcome, layer, part))
+        self._job.finished.connect(lambda outcome: self._on_finished(outcome, layer, parts[0].index))
         self._job.failed.connect(self._on_failed)
         self._job.cancelled.connect(self._on_cancelled)
         self.button.setText("Cancel")
@@ -189,23 +189,21 @@ class DetectWidget(QWidget):
         self.button.setEnabled(True)
         self.progress.hide()
 
-    def _on_finished(self, outcome: Outcome, layer: Image, part: pictures.Part) -> None:
+    def _on_finished(self, outcome: Outcome, layer: Image, index: tuple[int, ...]) -> None:
         self._reset()
         if layer not in self.viewer.layers:
             self._say("The picture was removed; nothing was kept.")
             return
-        cells = outcome.cells.shifted(part.x, part.y)
-        metadata = {"provenance": outcome.provenance, "pictures": {part.index: _describe(layer)}}
-        arguments = cells_layer(cells, f"{layer.name} cells", part.index, metadata) | spatial(layer)
+        metadata = {"provenance": outcome.provenance, "pictures": {index: _describe(layer, index)}}
+        arguments = cells_layer(outcome.cells, f"{layer.name} cells", index, metadata) | spatial(layer)
         shapes = self.viewer.add_shapes(arguments.pop("data"), **arguments)
-        candidates = Candidates.of(cells, part.index, shapes)
-        self._shown = candidates, shapes
-        self._details = f"{outcome.seconds:.2f} s on {outcome.running_on}"
+        candidates = Candidates.of(shapes)
+        self._results[shapes] = candidates, f"{outcome.seconds:.2f} s on {outcome.running_on}"
         candidates.show(shapes, self.score.value())
         shapes.mode = "select"
         self.viewer.layers.selection.active = shapes
         self.table.setEnabled(True)
-        self._summarise()
+        self._summarise(shapes)
 
     def _on_failed(self, message: str) -> None:
         self._reset()
@@ -215,17 +213,22 @@ class DetectWidget(QWidget):
         self._reset()
         self._say("Cancelled; nothing was changed.")
 
+    def _result_layer(self) -> Shapes | None:
+        """Return the selected layer if it is a result, else the latest result."""
+        active = self.viewer.layers.selection.active
+        return active if active in self._results else next(reversed(self._results), None)
+
     def _on_score(self) -> None:
-        if self._shown is None:
+        layer = self._result_layer()
+        if layer is None:
             return
-        candidates, layer = self._shown
+        candidates, _ = self._results[layer]
         candidates.take_over(layer)
         candidates.show(layer, self.score.value())
-        self._summarise()
+        self._summarise(layer)
 
-    def _summarise(self) -> None:
-        assert self._shown is not None
-        candidates, layer = self._shown
+    def _summarise(self, layer: Shapes) -> None:
+        candidates, details = self._results[layer]
         counts = Counter(map(str, layer.features["class"]))
         words = "white blood cell" if layer.nshapes == 1 else "white blood cells"
         lines = [f"<b>{layer.nshapes} {words}</b>"]
@@ -235,26 +238,30 @@ class DetectWidget(QWidget):
         hidden = len(candidates.features) - layer.nshapes
         if hidden:
             lines.append(f"<span style='color:gray'>{hidden} below the score are hidden</span>")
-        lines.append(f"<span style='color:gray'>{self._details}</span>")
+        lines.append(f"<span style='color:gray'>{details}</span>")
         self._say("<br>".join(lines))
 
     def _on_table(self) -> None:
-        if self._shown is not None and self._shown[1] in self.viewer.layers:
-            self.viewer.layers.selection.active = self._shown[1]
+        self.viewer.layers.selection.active = self._result_layer()
         show_table(self.viewer)
 
-    def _on_layer_removed(self) -> None:
-        if self._shown is not None and self._shown[1] not in self.viewer.layers:
-            self._shown = None
-            self.table.setEnabled(False)
+    def _on_layer_removed(self, event: Any) -> None:
+        self._results.pop(event.value, None)
+        self.table.setEnabled(bool(self._results))
 
     def _say(self, text: str) -> None:
         self.summary.setText(text)
 
     def _say_error(self, message: str) -> None:
-        self.summary.setText(f"<span style='color:#ff6b6b'>{message}</span>")
+        self.summary.setText(f"<span style='color:#ff6b6b'>{html.escape(message)}</span>")
 
-    def closeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  Qt's name
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._end()
+        super().changeEvent(event)
+
+    def _end(self) -> None:
+        """Stop and let go of the viewer: napari takes a closed panel out of its dock, without closing it."""
         if self._job is not None:
             self._job.cancel()
         self._process.close()
@@ -262,7 +269,6 @@ class DetectWidget(QWidget):
         self.viewer.layers.events.removed.disconnect(self.picture.reset_choices)
         self.viewer.layers.selection.events.active.disconnect(self._follow_active)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        super().closeEvent(event)
 
 
 def show_table(viewer: ViewerModel) -> None:
@@ -271,8 +277,14 @@ def show_table(viewer: ViewerModel) -> None:
     dock.window().addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
 
 
-def _describe(layer: Image) -> dict[str, Any]:
+def _describe(layer: Image, index: tuple[int, ...]) -> dict[str, Any]:
+    known = layer.metadata.get(METADATA_KEY, {}).get("pictures", {})
+    if index in known:
+        return dict(known[index])
     data = layer.data[0] if layer.multiscale else layer.data
     height, width = data.shape[layer.ndim - 2 : layer.ndim]
-    name = Path(layer.source.path).name if layer.source.path else layer.name
+    if index:
+        name = f"{layer.name}[{', '.join(map(str, index))}]"
+    else:
+        name = Path(layer.source.path).name if layer.source.path else layer.name
     return {"name": name, "width": int(width), "height": int(height)}

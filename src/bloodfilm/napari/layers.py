@@ -48,6 +48,29 @@ def edge_colours(features: pd.DataFrame, vocabulary: Vocabulary) -> list[str]:
     return [colour(str(name), vocabulary.classes) for name in features.get("class", [])]
 
 
+def drawn_features(features: pd.DataFrame) -> dict[str, Any]:
+    """Return what a cell that the user draws has in each column: a sure cell without name, type and attributes."""
+    return {str(name): _drawn(column) for name, column in features.items()}
+
+
+def _drawn(column: pd.Series) -> Any:
+    if column.name in (ID, "score"):
+        return "" if column.name == ID else 1.0
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.categories[-1]
+    return np.nan if pd.api.types.is_float_dtype(column.dtype) else column.dtype.type()
+
+
+def name_new_cells(event: Any) -> None:
+    """Give the cells that were drawn or pasted in a layer a name, and all cells the colour of their type."""
+    layer = event.source
+    new = layer.features[ID].eq("") | layer.features[ID].duplicated()
+    if new.any():
+        layer.features.loc[new, ID] = new_ids(int(new.sum()))
+        layer.edge_color = edge_colours(layer.features, layer_vocabulary(layer.metadata))
+        layer.events.features()
+
+
 def spatial(layer: Image) -> dict[str, Any]:
     """Return scale, translation, rotation, shear, affine and units of `layer`, for a layer on top of it."""
     return {name: getattr(layer, name) for name in SPATIAL}
@@ -63,7 +86,7 @@ def cells_layer(
     """Return the arguments of a Shapes layer that shows `cells`, every column in its features."""
     features = cells.to_frame(missing)
     if ID not in features:
-        features.insert(0, ID, new_ids(len(cells)))
+        features.insert(0, ID, pd.Series(new_ids(len(cells)), dtype=str))
     return shapes_arguments(to_rectangles(cells.boxes, index), features, cells.vocabulary, name, len(index) + 2) | {
         "metadata": {METADATA_KEY: {"vocabulary": cells.vocabulary.to_dict(), **(metadata or {})}}
     }
@@ -84,6 +107,7 @@ def shapes_arguments(
         "name": name,
         "ndim": ndim,
         "features": features,
+        "feature_defaults": drawn_features(features),
         "edge_color": edge_colours(features, vocabulary) or "white",
         "face_color": "transparent",
         "edge_width": min(max(side / 30, 1.0), 8.0),
@@ -97,9 +121,17 @@ def layer_vocabulary(metadata: dict[str, Any]) -> Vocabulary:
     return Vocabulary.from_dict(content) if content else LLD
 
 
-def layer_cells(data: Sequence[npt.NDArray[Any]], features: pd.DataFrame, metadata: dict[str, Any]) -> Cells:
-    """Return the cells that a Shapes layer shows; shapes without area are left out."""
-    boxes = to_boxes(data)
+def layer_cells(
+    data: Sequence[npt.NDArray[Any]],
+    features: pd.DataFrame,
+    metadata: dict[str, Any],
+    size: tuple[float, float] = (np.inf, np.inf),
+) -> Cells:
+    """Return the cells that a Shapes layer shows, cut at the edges of a picture of `size` (width, height).
+
+    Shapes without area inside the picture are left out.
+    """
+    boxes = np.clip(to_boxes(data), 0, np.array(size * 2, np.float32))
     solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
     return Cells.from_frame(boxes[solid], features[solid].reset_index(drop=True), layer_vocabulary(metadata))
 
@@ -111,49 +143,40 @@ class Candidates:
     What the user does in the layer, edits, new boxes and deletions, is taken over before the layer changes.
     """
 
-    rectangles: list[npt.NDArray[np.float64]]
+    shapes: list[tuple[npt.NDArray[Any], str]]
     features: pd.DataFrame
     vocabulary: Vocabulary
     shown: set[str]
 
     @classmethod
-    def of(cls, cells: Cells, index: Sequence[int], layer: Shapes) -> Candidates:
-        """Return `cells`, all of which `layer` has just been made to show."""
+    def of(cls, layer: Shapes) -> Candidates:
+        """Return the cells of `layer`, which has just been made to show all of them, and name those drawn later."""
         features = layer.features.copy()
-        return cls(to_rectangles(cells.boxes, index), features, cells.vocabulary, set(features[ID]))
+        layer.events.features.connect(name_new_cells)
+        return cls(_shapes(layer), features, layer_vocabulary(layer.metadata), set(features[ID]))
 
     def take_over(self, layer: Shapes) -> None:
         """Learn what the user changed in `layer` since it was last filled."""
-        features = layer.features.reset_index(drop=True)
-        rectangles = list(layer.data)
-        again = features[ID].duplicated() | ~features[ID].isin(self.shown)
-        features.loc[again, ID] = new_ids(int(again.sum()))
-        features.loc[again, "score"] = 1.0
         hidden = ~self.features[ID].isin(self.shown)
-        kept = [r for r, stay in zip(self.rectangles, hidden, strict=True) if stay]
-        self.features = pd.concat([features, self.features[hidden]], ignore_index=True)
-        self.rectangles = rectangles + kept
+        kept = [shape for shape, stay in zip(self.shapes, hidden, strict=True) if stay]
+        self.features = pd.concat([layer.features, self.features[hidden]], ignore_index=True)
+        self.shapes = _shapes(layer) + kept
 
     def show(self, layer: Shapes, min_score: float) -> None:
         """Fill `layer` with the cells of at least `min_score`."""
         above = (self.features["score"] >= min_score).to_numpy()
         features = self.features[above].reset_index(drop=True)
-        arguments = shapes_arguments(
-            [r for r, stay in zip(self.rectangles, above, strict=True) if stay],
-            features,
-            self.vocabulary,
-            layer.name,
-            layer.ndim,
-        )
+        shapes = [shape for shape, stay in zip(self.shapes, above, strict=True) if stay]
+        arguments = shapes_arguments([r for r, _ in shapes], features, self.vocabulary, layer.name, layer.ndim)
         layer.selected_data = set()
-        layer.data = []
-        if arguments["data"]:
-            layer.add(
-                arguments["data"],
-                shape_type="rectangle",
-                edge_color=arguments["edge_color"],
-                face_color="transparent",
-                edge_width=arguments["edge_width"],
-            )
+        with layer.events.features.blocker():
+            layer.data = []
+            if shapes:
+                layer.add(shapes, **{name: arguments[name] for name in ("edge_color", "face_color", "edge_width")})
         layer.features = features
+        layer.feature_defaults = arguments["feature_defaults"]
         self.shown = set(features[ID])
+
+
+def _shapes(layer: Shapes) -> list[tuple[npt.NDArray[Any], str]]:
+    return list(zip(layer.data, layer.shape_type, strict=True))

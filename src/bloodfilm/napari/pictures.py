@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bloodfilm.cells import Cells
 from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import to_boxes
 
@@ -15,19 +17,45 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Shapes
 
+MAX_BYTES = 2**30
+
+Box = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True)
 class Part:
-    """A part of one picture: lazy pixels (H, W) or (H, W, C), where it begins, and its place in a stack."""
+    """A part of one picture: lazy pixels (H, W) or (H, W, C), where it begins, and its place in a stack.
+
+    `wanted` are the boxes of the picture in which cells are wanted, if not everywhere.
+    """
 
     pixels: Any
     x: int
     y: int
     index: tuple[int, ...]
+    wanted: tuple[Box, ...] = ()
 
     def load(self) -> npt.NDArray[Any]:
-        """Read the pixels into memory."""
+        """Read the pixels into memory.
+
+        Raises
+        ------
+        UserError
+            If they are too many to be searched at once.
+        """
+        if np.prod(self.pixels.shape, dtype=float) * np.dtype(self.pixels.dtype).itemsize > MAX_BYTES:
+            height, width = self.pixels.shape[:2]
+            raise UserError(f"{width} x {height} px are too many at once: search the current view or drawn rectangles.")
         return np.asarray(self.pixels)
+
+    def place(self, cells: Cells) -> Cells:
+        """Return cells found in this part where they lie in the picture, if their centre is wanted."""
+        cells = cells.shifted(self.x, self.y)
+        if not self.wanted:
+            return cells
+        centres = (cells.boxes[:, None, :2] + cells.boxes[:, None, 2:]) / 2
+        wanted = np.array(self.wanted)
+        return cells[((centres >= wanted[:, :2]) & (centres <= wanted[:, 2:])).all(2).any(1)]
 
 
 def current_picture(layer: Image, viewer: ViewerModel) -> tuple[Any, tuple[int, ...]]:
@@ -64,26 +92,47 @@ def current_view(layer: Image, viewer: ViewerModel) -> Part:
     return _cut(layer, viewer, (x0, y0, x1 + 1, y1 + 1))
 
 
-def drawn(layer: Image, viewer: ViewerModel, region: Shapes) -> Part:
-    """Return the part of the current picture that the last shape of `region` covers.
+def drawn(layer: Image, viewer: ViewerModel, region: Shapes) -> list[Part]:
+    """Return the parts of the current picture that the shapes of `region` on it cover, those that overlap as one.
 
     Raises
     ------
     UserError
-        If nothing is drawn, or it is outside the picture.
+        If nothing is drawn on the current picture, or it is outside.
     """
-    if region.nshapes == 0:
-        raise UserError("Draw a rectangle around the part to search first.")
-    corners = np.stack([layer.world_to_data(_pad(region.data_to_world(p), layer.ndim)) for p in region.data[-1]])
-    return _cut(layer, viewer, tuple(to_boxes([corners])[0]))
+    _, index = current_picture(layer, viewer)
+    shapes = [np.stack([_place(point, layer, viewer, region) for point in shape]) for shape in region.data]
+    boxes = tuple(map(tuple, to_boxes([shape for shape in shapes if tuple(np.rint(shape[0, :-2])) == index]).tolist()))
+    if not boxes:
+        raise UserError("Draw a rectangle around each part to search first.")
+    return [replace(_cut(layer, viewer, box), wanted=boxes) for box in _join(boxes)]
 
 
-def _pad(point: npt.ArrayLike, ndim: int) -> npt.NDArray[Any]:
-    values = np.asarray(point, float)[-ndim:]
-    return np.concatenate([np.zeros(ndim - len(values)), values])
+def _place(point: npt.ArrayLike, layer: Image, viewer: ViewerModel, region: Shapes) -> npt.NDArray[Any]:
+    """Return where a point of `region` lies in `layer`, on the slice shown if `region` has no slices."""
+    world = np.array(viewer.dims.point[-layer.ndim :], float)
+    values = np.asarray(region.data_to_world(point), float)[-layer.ndim :]
+    world[-len(values) :] = values
+    return np.asarray(layer.world_to_data(world))
 
 
-def _cut(layer: Image, viewer: ViewerModel, box: tuple[float, ...]) -> Part:
+def _join(boxes: Iterable[Box]) -> list[Box]:
+    """Put one box around those that overlap, so that no cell is found twice or cut where they meet."""
+    joined: list[Box] = []
+    for box in boxes:
+        while touching := [each for each in joined if _overlap(each, box)]:
+            joined = [each for each in joined if each not in touching]
+            x0, y0, x1, y1 = zip(box, *touching, strict=True)
+            box = min(x0), min(y0), max(x1), max(y1)
+        joined.append(box)
+    return joined
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return max(a[0], b[0]) < min(a[2], b[2]) and max(a[1], b[1]) < min(a[3], b[3])
+
+
+def _cut(layer: Image, viewer: ViewerModel, box: Box) -> Part:
     picture, index = current_picture(layer, viewer)
     height, width = picture.shape[:2]
     x0, y0 = (int(np.clip(np.floor(v), 0, limit)) for v, limit in zip(box[:2], (width, height), strict=True))

@@ -15,7 +15,7 @@ from bloodfilm.errors import LabelError
 from bloodfilm.io.coco import looks_like_coco, read_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.io.lld import find_picture
-from bloodfilm.napari.layers import cells_layer, to_rectangles
+from bloodfilm.napari.layers import METADATA_KEY, cells_layer, to_rectangles
 from bloodfilm.vocabulary import NOT_ANNOTATED
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -67,7 +67,8 @@ def _stack(group: list[tuple[Path, Field]], name: str, size: tuple[int, int]) ->
     arguments = cells_layer(cells, f"{name} cells", indices[0], {"pictures": pictures}, NOT_ANNOTATED)
     del arguments["data"]
     image = _lazy([path for path, _ in group], size)
-    return [(image, {"name": name, "rgb": True}, "image"), (rectangles, arguments, "shapes")]
+    metadata = {METADATA_KEY: {"pictures": pictures}}
+    return [(image, {"name": name, "rgb": True, "metadata": metadata}, "image"), (rectangles, arguments, "shapes")]
 
 
 def _lazy(paths: list[Path], size: tuple[int, int]) -> Any:

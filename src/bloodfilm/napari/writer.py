@@ -19,7 +19,7 @@ def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
     """Return the cells of a Shapes layer as one Field for each picture of the stack they lie on."""
     rows = defaultdict(list)
     for row, shape in enumerate(data):
-        rows[tuple(int(v) for v in np.asarray(shape)[0, :-2])].append(row)
+        rows[tuple(int(v) for v in np.rint(np.asarray(shape)[0, :-2]))].append(row)
     features = pd.DataFrame(meta.get("features", {}), index=range(len(data)))
     metadata = meta.get("metadata", {})
     pictures = metadata.get(METADATA_KEY, {}).get("pictures", {})
@@ -27,7 +27,8 @@ def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
     fields = []
     for index in sorted(set(rows) | set(pictures)):
         picture = pictures.get(index, default)
-        cells = layer_cells([data[r] for r in rows[index]], features.iloc[rows[index]], metadata)
+        size = picture["width"] or np.inf, picture["height"] or np.inf
+        cells = layer_cells([data[r] for r in rows[index]], features.iloc[rows[index]], metadata, size)
         width, height = (
             picture[side] or int(max(np.ceil(cells.boxes[:, column].max(initial=1)), 1))
             for side, column in (("width", 2), ("height", 3))

@@ -10,16 +10,14 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
 from bloodfilm.errors import CheckpointError
 from bloodfilm.io.files import replacing
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import Size
 from bloodfilm.vocabulary import LLD, Vocabulary
-
-WEIGHTS = Path(__file__).parents[1] / "weights"
-DEFAULT_MODEL = "attridet-n"
+from bloodfilm.weights import DEFAULT_MODEL, available
 
 
 class Card(BaseModel):
@@ -61,12 +59,7 @@ def save(path: Path, model: AttriDet, card: Card, half: bool = False) -> None:
         for name, tensor in model.state_dict().items()
     }
     with replacing(path) as temporary:
-        save_file(tensors, temporary, {"bloodfilm": card.to_json()})
-
-
-def available() -> dict[str, Path]:
-    """Return the models that ship with the package, by name."""
-    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
+        temporary.write_bytes(to_bytes(tensors, {"bloodfilm": card.to_json()}))
 
 
 def locate(model: str | Path) -> Path:
