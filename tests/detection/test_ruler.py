@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bloodfilm.detection.ruler import LEARNED, MAX_SIDE, Ruler, measure, right_size
+from bloodfilm.detection.ruler import LEARNED, MAX_SIDE, Ruler, measure, right_size, whole_sizes
 
 SHAPE = (480, 640)
 
@@ -20,7 +20,7 @@ def red_cells(width: float, height: float, count: int = 40, spread: float = 0.07
 @pytest.mark.parametrize("squeeze", [0.5, 0.6, 1.0, 1.4])
 @pytest.mark.parametrize("clumps", [0, 8])
 def test_red_cells_tell_scale_and_squeeze(squeeze: float, clumps: int) -> None:
-    ruler = measure(red_cells(40 * squeeze, 40, clumps=clumps), *SHAPE[::-1])
+    ruler = measure(whole_sizes(red_cells(40 * squeeze, 40, clumps=clumps), SHAPE))
     assert ruler is not None
     assert ruler.sure
     assert ruler.squeeze == pytest.approx(squeeze, rel=0.02)
@@ -30,17 +30,17 @@ def test_red_cells_tell_scale_and_squeeze(squeeze: float, clumps: int) -> None:
 def test_cells_cut_by_the_edge_are_not_measured() -> None:
     whole = red_cells(40, 40)
     cut = np.array([[0, 100, 15, 140], [620, 100, 640, 140], [300, 460, 340, 480]] * 20, float)
-    assert measure(np.concatenate((whole, cut)), *SHAPE[::-1]) == measure(whole, *SHAPE[::-1])
-    assert measure(cut, *SHAPE[::-1]) is None
-    assert measure(np.empty((0, 4)), *SHAPE[::-1]) is None
+    np.testing.assert_array_equal(whole_sizes(np.concatenate((whole, cut)), SHAPE), whole[:, 2:] - whole[:, :2])
+    assert measure(whole_sizes(cut, SHAPE)) is None
+    assert measure(whole_sizes(np.empty((0, 4)), SHAPE)) is None
 
 
 @pytest.mark.parametrize(("count", "spread"), [(5, 0.02), (10, 0.4)])
 def test_few_or_unlike_red_cells_make_no_sure_ruler(count: int, spread: float) -> None:
-    ruler = measure(red_cells(40, 40, count, spread), *SHAPE[::-1])
+    ruler = measure(whole_sizes(red_cells(40, 40, count, spread), SHAPE))
     assert ruler is not None
     assert not ruler.sure
-    assert right_size(ruler, SHAPE, SHAPE) is None
+    assert right_size(ruler, SHAPE, SHAPE) == SHAPE
 
 
 def sure(width: float, height: float) -> Ruler:
@@ -49,8 +49,8 @@ def sure(width: float, height: float) -> Ruler:
 
 @pytest.mark.parametrize("diameter", [LEARNED[0], 50, LEARNED[1]])
 def test_a_picture_that_is_as_learned_is_left_alone(diameter: float) -> None:
-    assert right_size(sure(diameter, diameter), SHAPE, SHAPE) is None
-    assert right_size(None, SHAPE, SHAPE) is None
+    assert right_size(sure(diameter, diameter), SHAPE, SHAPE) == SHAPE
+    assert right_size(None, SHAPE, SHAPE) == SHAPE
 
 
 @pytest.mark.parametrize(("diameter", "factor"), [(10, 2.0), (180, 0.5)])
@@ -62,13 +62,18 @@ def test_other_magnifications_are_brought_to_the_nearest_that_is_learned(diamete
 
 def test_squeezed_red_cells_are_made_round_again() -> None:
     size = right_size(sure(24, 40), SHAPE, SHAPE)
-    assert size is not None
     seen = np.array([40, 24]) * size / SHAPE
     assert seen[0] == pytest.approx(seen[1], rel=0.02)
     assert seen.prod() == pytest.approx(24 * 40, rel=0.03)
 
 
+def test_the_scale_says_what_was_done() -> None:
+    scale = sure(24, 40).scale(SHAPE, (480, 1067))
+    assert scale.resized == pytest.approx((1.667, 1), abs=1e-3)
+    assert str(scale) == "0.188 µm per pixel by 50 red cells, squeezed to 60% of its width"
+    assert str(Ruler(40, 40, 0.2, 3).scale(SHAPE, SHAPE)) == "perhaps 0.188 µm per pixel by 3 red cells"
+
+
 def test_a_search_never_gets_too_large() -> None:
     size = right_size(sure(4, 4), SHAPE, (416, 555))
-    assert size is not None
     assert max(size) <= MAX_SIDE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
 from bloodfilm.detection.letterbox import fit, resize
-from bloodfilm.detection.ruler import measure, right_size
+from bloodfilm.detection.ruler import Ruler, measure, right_size, whole_sizes
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
@@ -127,12 +128,13 @@ class Detector:
             tiles = [Tile(0, 0, picture.shape[1], picture.shape[0])]
         else:
             tiles = split_tiles(picture.shape[1], picture.shape[0], tile or DEFAULT_TILE)
+        ruler = self._measure(picture, tiles, batch) if len(tiles) > 1 else None
         found: list[Cells] = []
         for first in range(0, len(tiles), check_batch(batch)):
             if cancelled and cancelled():
                 raise Cancelled
             chunk = tiles[first : first + batch]
-            tables = self.detect_batch([picture[t.y0 : t.y1, t.x0 : t.x1] for t in chunk], min_score)
+            tables = self.detect_batch([tile.of(picture) for tile in chunk], min_score, ruler)
             found += [t.keep_own(table.shifted(t.x0, t.y0)) for t, table in zip(chunk, tables, strict=True)]
             if progress:
                 progress(len(found), len(tiles))
@@ -140,23 +142,35 @@ class Detector:
             return found[0]
         return suppress_overlaps(concatenate(found), MAX_OVERLAP).in_order()
 
-    def detect_batch(self, pictures: Sequence[RGB], min_score: float = MIN_SCORE) -> list[Cells]:
+    def _measure(self, picture: RGB, tiles: Sequence[Tile], batch: int) -> Ruler | None:
+        """Measure the red cells on a few tiles from all over the picture."""
+        chosen = [tiles[row] for row in np.linspace(0, len(tiles) - 1, min(len(tiles), batch)).astype(int)]
+        parts = [tile.of(picture) for tile in chosen]
+        seen = self._search(parts, [fit(part.shape, self.card.image_size) for part in parts], MIN_SCORE)
+        return measure(
+            np.concatenate([whole_sizes(red, part.shape) for (_, red), part in zip(seen, parts, strict=True)])
+        )
+
+    def detect_batch(
+        self, pictures: Sequence[RGB], min_score: float = MIN_SCORE, ruler: Ruler | None = None
+    ) -> list[Cells]:
         """Find the cells of several (H, W, 3) uint8 pictures; those that come to one size share a pass.
 
         Where the red cells say that a picture is squeezed, or magnified unlike those that the network learned
-        from, it is searched once more as it should be.
+        from, it is searched once more as it should be; with `ruler`, all of them are searched by that at once.
         """
         shapes = [picture.shape[:2] for picture in pictures]
-        sizes = [fit(shape, self.card.image_size) for shape in shapes]
+        sizes = [right_size(ruler, shape, fit(shape, self.card.image_size)) for shape in shapes]
         seen = self._search(pictures, sizes, min_score)
-        rulers = [measure(red, *shape[::-1]) for (_, red), shape in zip(seen, shapes, strict=True)]
-        better = [right_size(*known) for known in zip(rulers, shapes, sizes, strict=True)]
-        again = [row for row, size in enumerate(better) if size]
-        second = self._search([pictures[row] for row in again], [better[row] for row in again], min_score)
         cells = [cells for cells, _ in seen]
+        rulers = [ruler or measure(whole_sizes(red, shape)) for (_, red), shape in zip(seen, shapes, strict=True)]
+        better = [right_size(*known) for known in zip(rulers, shapes, sizes, strict=True)]
+        again = [row for row, (now, then) in enumerate(zip(better, sizes, strict=True)) if now != then]
+        second = self._search([pictures[row] for row in again], [better[row] for row in again], min_score)
         for row, (found, _) in zip(again, second, strict=True):
             cells[row] = found
-        return cells
+        scales = [each and each.scale(shape, size) for each, shape, size in zip(rulers, shapes, better, strict=True)]
+        return [replace(found, scale=scale) for found, scale in zip(cells, scales, strict=True)]
 
     def _search(
         self, pictures: Sequence[RGB], sizes: Sequence[tuple[int, int]], min_score: float

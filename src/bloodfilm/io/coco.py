@@ -6,6 +6,7 @@ import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Entry
 
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Cells, Field, Scale
 from bloodfilm.errors import LabelError
 from bloodfilm.io.files import replacing
 from bloodfilm.io.lld import first_there, lld_words, picture_folders
@@ -34,6 +35,7 @@ class _Image(BaseModel):
     height: int = Entry(gt=0)
     source: str = ""
     not_exhaustive_category_ids: list[int] = []
+    scale: Scale | None = None
 
 
 class _Annotation(BaseModel):
@@ -162,6 +164,7 @@ def _field(
         attributes=np.array(words, np.int16).reshape(-1, a),
         attribute_scores=np.array(scores, np.float32).reshape(-1, a),
         vocabulary=vocabulary,
+        scale=image.scale,
     )
     picture = first_there(folders, image.file_name) or path.parent / image.file_name
     open_kinds = {others[id_] for id_ in image.not_exhaustive_category_ids if id_ in others}
@@ -192,6 +195,8 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
         images.append({"id": image_id, "file_name": name, "width": field.width, "height": field.height})
         if field.source:
             images[-1]["source"] = field.source
+        if field.cells.scale:
+            images[-1]["scale"] = asdict(field.cells.scale)
         if open_kinds := [i for i, name in enumerate(names, start=1) if name in others and name not in field.complete]:
             images[-1]["not_exhaustive_category_ids"] = open_kinds
         for row in range(len(field.cells)):
