@@ -150,7 +150,7 @@ class Cells:
         """Diameters (N,) of circles of the boxes' areas in micrometres; NaN where no sure scale is known."""
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         unit = self.scale.um_per_px if self.scale and self.scale.sure else (np.nan, np.nan)
-        return np.sqrt((sides * np.array(unit, np.float32)).prod(1))
+        return np.asarray(np.sqrt((sides * np.array(unit)).prod(1)), np.float32)
 
     @property
     def class_names(self) -> list[str]:

@@ -147,9 +147,8 @@ class Detector:
         chosen = [tiles[row] for row in np.linspace(0, len(tiles) - 1, min(len(tiles), batch)).astype(int)]
         parts = [tile.of(picture) for tile in chosen]
         seen = self._search(parts, [fit(part.shape, self.card.image_size) for part in parts], MIN_SCORE)
-        return measure(
-            np.concatenate([whole_sizes(red, part.shape) for (_, red), part in zip(seen, parts, strict=True)])
-        )
+        sizes = [whole_sizes(red, part.shape) for (_, red), part in zip(seen, parts, strict=True)]
+        return measure(np.concatenate(sizes))
 
     def detect_batch(
         self, pictures: Sequence[RGB], min_score: float = MIN_SCORE, ruler: Ruler | None = None
@@ -169,8 +168,10 @@ class Detector:
         second = self._search([pictures[row] for row in again], [better[row] for row in again], min_score)
         for row, (found, _) in zip(again, second, strict=True):
             cells[row] = found
-        scales = [each and each.scale(shape, size) for each, shape, size in zip(rulers, shapes, better, strict=True)]
-        return [replace(found, scale=scale) for found, scale in zip(cells, scales, strict=True)]
+        return [
+            replace(found, scale=each.scale(shape, size) if each else None)
+            for found, each, shape, size in zip(cells, rulers, shapes, better, strict=True)
+        ]
 
     def _search(
         self, pictures: Sequence[RGB], sizes: Sequence[tuple[int, int]], min_score: float

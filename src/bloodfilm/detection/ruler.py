@@ -64,7 +64,7 @@ def whole_sizes(boxes: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.
     """Return width and height (N, 2) of those `boxes` (N, 4) that no edge of a picture of `shape` (H, W) cuts."""
     boxes = np.asarray(boxes, float).reshape(-1, 4)
     whole = (boxes[:, :2] > 1).all(1) & (boxes[:, 2:] < np.array(shape[1::-1]) - 1).all(1)
-    return (boxes[:, 2:] - boxes[:, :2])[whole]
+    return np.asarray(boxes[:, 2:] - boxes[:, :2], float)[whole]
 
 
 def measure(sizes: npt.NDArray[np.float64]) -> Ruler | None:
@@ -77,7 +77,7 @@ def measure(sizes: npt.NDArray[np.float64]) -> Ruler | None:
     medians = np.median(sizes, axis=0)
     spread = 1.4826 * np.median(np.abs(sizes - medians), axis=0) / medians
     error = 1.2533 * float(spread.max()) / np.sqrt(len(sizes))
-    return Ruler(*medians.tolist(), error, len(sizes))
+    return Ruler(float(medians[0]), float(medians[1]), error, len(sizes))
 
 
 def right_size(ruler: Ruler | None, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:

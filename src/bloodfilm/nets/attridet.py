@@ -39,7 +39,8 @@ class Found(NamedTuple):
     def cpu(self) -> Found:
         """Return the same in memory that numpy can read."""
         auxiliary = tuple(Objects(*(column.cpu() for column in objects)) for objects in self.auxiliary)
-        return Found(*(column.cpu() for column in self[:5]), auxiliary)
+        image, boxes, scores, classes, attributes = (column.cpu() for column in self[:5])
+        return Found(image, boxes, scores, classes, attributes, auxiliary)
 
 
 class AttriDet(nn.Module):

@@ -156,7 +156,7 @@ class YOLOv5(nn.Module):
             boxes.append(found.flatten(1, 3))
             rest.append(raw[..., 4:].flatten(1, 3))
         logits = torch.cat(rest, 1)
-        objectness, classes, auxiliary = logits.split((1, self.detect.classes, self.detect.auxiliary), -1)
+        objectness, classes, auxiliary = torch.split(logits, [1, self.detect.classes, self.detect.auxiliary], -1)
         return Candidates(torch.cat(boxes, 1), objectness[..., 0], classes, auxiliary)
 
 

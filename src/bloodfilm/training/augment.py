@@ -86,7 +86,8 @@ def vignette(images: Tensor, generator: torch.Generator) -> Tensor:
     x0, y0 = 0.5 + 0.2 * _uniform((2, count, 1, 1, 1), generator, images)
     strength = 0.6 * torch.rand(count, 1, 1, 1, generator=generator).to(images)
     x, y = (torch.arange(n).to(images) / n for n in (width, height))
-    return images * (1 - strength * 2 * ((x - x0) ** 2 + (y[:, None] - y0) ** 2)).clamp(min=0)
+    light: Tensor = 1 - strength * 2 * ((x - x0) ** 2 + (y[:, None] - y0) ** 2)
+    return images * light.clamp(min=0)
 
 
 def add_noise(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -100,7 +100,9 @@ def paste(
         width = max(round(light.shape[2] * factor * squeeze**0.5), 4)
         if max(height, width) > 0.8 * min(image.shape[1:]):
             continue
-        left, top = _place(labels.boxes[labels.kinds == WHITE], random, (width, height), tuple(image.shape[:0:-1]))
+        left, top = _place(
+            labels.boxes[labels.kinds == WHITE], random, (width, height), (image.shape[2], image.shape[1])
+        )
         light, cover = (TF.resize(part, [height, width], antialias=True) for part in (light, cover))
         if random.random() < 0.5:
             light, cover = light.flip(2), cover.flip(2)
