@@ -30,7 +30,15 @@ from detection import bloodfilm_model, score_sources
 IMAGE_SIZE = 416
 STAGES = {
     "detector": Settings(epochs=15, image_size=IMAGE_SIZE, batch=8, learning_rate=1.5e-3),
-    "readings": Settings(epochs=6, image_size=IMAGE_SIZE, batch=16, learning_rate=1e-3, keep_detection=True),
+    "readings": Settings(
+        epochs=6,
+        image_size=IMAGE_SIZE,
+        batch=16,
+        learning_rate=1e-3,
+        mirrored=0.0,
+        scale=(0.5, 1.4),
+        keep_detection=True,
+    ),
 }
 
 

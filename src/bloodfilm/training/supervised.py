@@ -51,9 +51,9 @@ class Settings:
     """How to train.
 
     `init` is a model name or file to start from, which also sets the size; without it the size is n by default.
-    `workers` are the processes that load pictures; with 0 each
-    picture is read once and kept in memory. With `keep_detection` the boxes stay exactly as those of `init`:
-    only types and attributes are trained, on frozen features.
+    `mosaic`, `mirrored` and `scale` are those of `FieldDataset`. With `keep_detection` the boxes stay exactly as
+    those of `init`: only types and attributes are trained, on frozen features. `workers` are the processes that
+    load pictures; with 0 each picture is read once and kept in memory.
     """
 
     size: Size | None = None
@@ -67,6 +67,8 @@ class Settings:
     weight_decay: float = 0.02
     warm_up: float = 1.0
     mosaic: float = 0.5
+    mirrored: float = 0.7
+    scale: tuple[float, float] = (0.25, 1.4)
     keep_detection: bool = False
     workers: int = 0
 
@@ -163,7 +165,9 @@ class _Run:
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.average = Average(self.network)
         cutouts = Cutouts(singles) if singles else None
-        self.dataset = FieldDataset(fields, settings.image_size, settings.mosaic, seed=settings.seed, cutouts=cutouts)
+        self.dataset = FieldDataset(
+            fields, settings.image_size, settings.mosaic, settings.mirrored, settings.scale, settings.seed, cutouts
+        )
         self.epoch, self.best = 0, -1.0
 
     def go(self, resume: bool, cancelled: Callable[[], bool] | None) -> Path:
