@@ -82,7 +82,7 @@ def test_types_and_values_of_each_attribute_are_probabilities(found: Found) -> N
 
 def test_scores_belong_to_their_boxes(network: AttriDet, images: Tensor, found: Found) -> None:
     with torch.inference_mode():
-        boxes, objectness, *_ = (x[0] for x in network.detector.detect.decode(network.detector(images[:1]).levels))
+        boxes, objectness, *_ = (x[0] for x in network.detector.decode(network.detector(images[:1]).levels))
     mine = found.image == 0
     place = (objectness.sigmoid() - found.scores[mine, None]).abs().argmin(1)
     shown = boxes[place].clamp(min=0).minimum(torch.tensor([96, 64, 96, 64]))

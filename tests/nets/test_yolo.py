@@ -138,7 +138,7 @@ def test_decoding_follows_the_published_formula(detector: YOLOv5) -> None:
     levels = levels_of_zeros()
     levels[1][0, 1, 2, 3, :4] = torch.tensor([math.log(3), -math.log(3), math.log(3), -math.log(3)])
     index = 3 * 8 * 12 + 1 * 4 * 6 + 2 * 6 + 3
-    box = detector.detect.decode(tuple(levels)).boxes[0, index]
+    box = detector.decode(tuple(levels)).boxes[0, index]
     x, y = (2 * 0.75 - 0.5 + 3) * 16, (2 * 0.25 - 0.5 + 2) * 16
     w, h = 1.5**2 * 62, 0.5**2 * 45
     assert box.tolist() == pytest.approx([x - w / 2, y - h / 2, x + w / 2, y + h / 2], abs=1e-4)
@@ -147,7 +147,7 @@ def test_decoding_follows_the_published_formula(detector: YOLOv5) -> None:
 @pytest.mark.parametrize(("level", "stride"), [(0, 8), (1, 16), (2, 32)])
 def test_an_output_of_zero_is_its_anchor_at_the_middle_of_its_place(detector: YOLOv5, level: int, stride: int) -> None:
     before = sum(3 * (64 // s) * (96 // s) for s in STRIDES[:level])
-    box = detector.detect.decode(tuple(levels_of_zeros())).boxes[0, before]
+    box = detector.decode(tuple(levels_of_zeros())).boxes[0, before]
     w, h = ANCHORS[level][0]
     assert box.tolist() == pytest.approx([(stride - w) / 2, (stride - h) / 2, (stride + w) / 2, (stride + h) / 2])
 
@@ -155,7 +155,7 @@ def test_an_output_of_zero_is_its_anchor_at_the_middle_of_its_place(detector: YO
 def test_objectness_and_classes_stay_with_their_box(detector: YOLOv5) -> None:
     levels = levels_of_zeros()
     levels[2][0, 2, 1, 0, 4:] = torch.arange(15.0)
-    found = detector.detect.decode(tuple(levels))
+    found = detector.decode(tuple(levels))
     index = 3 * 96 + 3 * 24 + 2 * 6 + 3
     assert found.objectness.shape == (1, 3 * (96 + 24 + 6))
     assert found.objectness[0, index] == 0
@@ -165,9 +165,7 @@ def test_objectness_and_classes_stay_with_their_box(detector: YOLOv5) -> None:
 
 def test_half_precision_is_decoded_in_full(detector: YOLOv5) -> None:
     levels = tuple(level.bfloat16() for level in levels_of_zeros())
-    torch.testing.assert_close(
-        detector.detect.decode(levels).boxes, detector.detect.decode(tuple(levels_of_zeros())).boxes
-    )
+    torch.testing.assert_close(detector.decode(levels).boxes, detector.decode(tuple(levels_of_zeros())).boxes)
 
 
 def test_a_box_reaches_at_most_four_anchors() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from bloodfilm.nets.yolo import ANCHORS, STRIDES
-from bloodfilm.training.assignment import TAUGHT, Matches, align, assign
+from bloodfilm.training.assignment import assign
 
 IN_STRIDES = torch.tensor(ANCHORS, dtype=torch.float32) / torch.tensor(STRIDES).view(3, 1, 1)
 SHAPES = [(8, 12), (4, 6), (2, 3)]
@@ -16,14 +16,11 @@ def centred(x: float, y: float, width: float, height: float) -> Tensor:
 
 
 def matches(boxes: Tensor, level: int = 0, image: Tensor | None = None) -> set[tuple[int, ...]]:
-    """Return image, anchor, row, column and cell of each match on a level."""
+    """Return image, anchor, row, column and cell of each match."""
     image = torch.zeros(len(boxes), dtype=torch.int64) if image is None else image
-    found = list(zip(*(t.tolist() for t in assign(image, boxes, IN_STRIDES, SHAPES)), strict=True))
-    assert len(set(found)) == len(found)
-    rows, columns = SHAPES[level]
-    first = sum(3 * r * c for r, c in SHAPES[:level])
-    mine = [(i, place - first, cell) for i, place, cell in found if 0 <= place - first < 3 * rows * columns]
-    return {(i, p // (rows * columns), p // columns % rows, p % columns, cell) for i, p, cell in mine}
+    found = assign(image, boxes, IN_STRIDES, SHAPES)[level]
+    assert len(set(zip(*(t.tolist() for t in found), strict=True))) == len(found.cell)
+    return set(zip(*(t.tolist() for t in found), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -80,42 +77,8 @@ def test_each_match_knows_its_cell_and_the_image_of_it() -> None:
 
 
 def test_no_cells_match_nothing() -> None:
-    found = assign(torch.empty(0, dtype=torch.int64), torch.empty(0, 4), IN_STRIDES, SHAPES)
-    assert [len(column) for column in found] == [0] * 3
-    chosen, aims = align(found, torch.empty(0), torch.empty(0))
-    assert len(chosen) == len(aims) == 0
-
-
-def pairs(*found: tuple[int, int]) -> Matches:
-    """Return matches of one image from (place, cell)."""
-    place, cell = torch.tensor(found).T
-    return Matches(torch.zeros_like(place), place, cell)
-
-
-def test_a_cell_teaches_the_outputs_that_find_it_best() -> None:
-    found = pairs(*((place, 0) for place in range(30)))
-    overlap = torch.linspace(0.1, 0.9, 30)
-    chosen, aims = align(found, torch.zeros(30), overlap)
-    assert sorted(chosen.tolist()) == list(range(30 - TAUGHT, 30))
-    assert float(aims.max()) == pytest.approx(0.9)
-    assert aims[chosen.argsort()].diff().min() > 0
-
-
-def test_of_equal_overlap_the_higher_score_is_taught_more() -> None:
-    chosen, aims = align(pairs((4, 0), (5, 0)), torch.tensor([-3.0, 3.0]), torch.tensor([0.8, 0.8]))
-    assert dict(zip(chosen.tolist(), aims.tolist(), strict=True))[1] == pytest.approx(0.8)
-    assert aims.min() < 0.25
-
-
-def test_an_output_is_taught_by_the_one_cell_that_it_overlaps_most() -> None:
-    found = pairs((7, 0), (7, 1), (8, 0))
-    chosen, _ = align(found, torch.zeros(3), torch.tensor([0.6, 0.7, 0.5]))
-    assert sorted(chosen.tolist()) == [1, 2]
-
-
-def test_cells_that_nothing_overlaps_yet_aim_at_nothing() -> None:
-    _, aims = align(pairs((1, 0), (2, 0)), torch.zeros(2), torch.tensor([-0.3, 0.0]))
-    assert aims.tolist() == [0, 0]
+    for found in assign(torch.empty(0, dtype=torch.int64), torch.empty(0, 4), IN_STRIDES, SHAPES):
+        assert [len(column) for column in found] == [0] * 5
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import STRIDES, Detect, Features
-from bloodfilm.training.assignment import TAUGHT, assign
+from bloodfilm.training.assignment import assign
 from bloodfilm.training.labels import Targets
 from bloodfilm.training.losses import detection_losses, reading_loss
 from bloodfilm.vocabulary import LLD, UNKNOWN
@@ -44,27 +44,20 @@ def losses(raw: list[Tensor], wanted: Targets, detect: Detect) -> dict[str, Tens
 
 
 def perfect(wanted: Targets, detect: Detect) -> list[Tensor]:
-    """Return raw outputs that say exactly what is wanted, at as many matches of each cell as it teaches."""
+    """Return raw outputs that say exactly what is wanted, wherever one cell is matched."""
     raw = levels(-20.0)
     shapes = [(level.shape[2], level.shape[3]) for level in raw]
-    matches = assign(wanted.image, wanted.boxes, detect.anchors, shapes)
-    taught = torch.cat([torch.nonzero(matches.cell == row)[:TAUGHT, 0] for row in range(len(wanted.boxes))])
-    first = 0
-    for index, (rows, columns) in enumerate(shapes):
-        image, place, cell = (column[taught] for column in matches)
-        here = (place >= first) & (place < first + 3 * rows * columns)
-        image, place, cell = image[here], place[here] - first, cell[here]
-        first += 3 * rows * columns
-        anchor, row, column = place // (rows * columns), place // columns % rows, place % columns
-        boxes = wanted.boxes[cell] / STRIDES[index]
+    for index, found in enumerate(assign(wanted.image, wanted.boxes, detect.anchors, shapes)):
+        boxes = wanted.boxes[found.cell] / STRIDES[index]
         centre, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-        t_centre = (centre - torch.stack((column, row), 1) + 0.5) / 2
-        t_size = (size / detect.anchors[index][anchor]).sqrt() / 2
-        said = torch.full((len(cell), 19), -20.0)
+        t_centre = (centre - torch.stack((found.column, found.row), 1) + 0.5) / 2
+        t_size = (size / detect.anchors[index][found.anchor]).sqrt() / 2
+        place = (found.image, found.anchor, found.row, found.column)
+        said = torch.full((len(found.cell), 19), -20.0)
         said[:, :4] = torch.cat((t_centre, t_size), 1).logit()
         said[:, 4] = 20
-        said[torch.arange(len(cell)), 5 + wanted.codes[cell, 0]] = 20
-        raw[index][image, anchor, row, column] = said
+        said[torch.arange(len(found.cell)), 5 + wanted.codes[found.cell, 0]] = 20
+        raw[index][place] = said
     return raw
 
 
@@ -93,9 +86,8 @@ def test_without_cells_only_objectness_teaches(detect: Detect) -> None:
     raw = [level.requires_grad_() for level in levels()]
     empty = targets(())
     found = losses(raw, empty, detect)
-    assert (float(found["box"].detach()), float(found["class"].detach())) == (0, 0)
-    outputs = sum(level[..., 4].numel() for level in raw)
-    assert float(found["objectness"].detach()) == pytest.approx(0.5 * outputs * math.log(2))
+    assert (float(found["box"]), float(found["class"])) == (0, 0)
+    assert float(found["objectness"].detach()) == pytest.approx(0.7 * (4 + 1 + 0.4) * math.log(2))
     torch.stack(list(found.values())).sum().backward()
     for level in raw:
         assert level.grad is not None
@@ -118,7 +110,8 @@ def test_cells_of_unknown_type_do_not_enter_the_class_loss(detect: Detect) -> No
     named, mixed = targets((3,)), targets((3, UNKNOWN, UNKNOWN))
     raw = [level.requires_grad_() for level in levels()]
     found = losses(raw, mixed, detect)["class"]
-    assert float(found.detach()) == pytest.approx(0.5 * math.log(2))
+    levels_of_the_named_cell = 2
+    assert float(found.detach()) == pytest.approx(0.0525 * levels_of_the_named_cell * math.log(2))
     found.backward()
     with_unknown = [level.grad.clone() for level in raw]  # type: ignore[union-attr]
     for level in raw:
@@ -165,8 +158,9 @@ def test_a_labelled_cell_teaches_even_where_others_may_be_missing(detect: Detect
     )
     raw = [level.requires_grad_() for level in levels()]
     losses(raw, everywhere, detect)["objectness"].backward()
-    touched = sum(int(level.grad[0, ..., 4].count_nonzero()) for level in raw)  # type: ignore[index]
-    assert 0 < touched <= TAUGHT
+    shapes = [(level.shape[2], level.shape[3]) for level in raw]
+    for level, found in zip(raw, assign(wanted.image, wanted.boxes, detect.anchors, shapes), strict=True):
+        assert level.grad[0, ..., 4].count_nonzero() == len(found.cell)  # type: ignore[index]
 
 
 def test_red_cells_teach_their_own_score_and_no_type() -> None:

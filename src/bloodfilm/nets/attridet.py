@@ -66,7 +66,7 @@ class AttriDet(nn.Module):
         an auxiliary kind among themselves.
         """
         features = self.detector(images)
-        boxes, objectness, _, auxiliary = self.detector.detect.decode(features.levels)
+        boxes, objectness, _, auxiliary = self.detector.decode(features.levels)
         boxes = boxes.minimum(torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)).clamp(min=0)
         cells = _suppress(boxes, objectness.sigmoid(), min_score, max_overlap, max_cells)
         others = auxiliary.sigmoid().unbind(-1)

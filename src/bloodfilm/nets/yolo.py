@@ -87,18 +87,6 @@ class Detect(nn.Module):
             levels.append(y.view(b, 3, self.outputs, h, w).permute(0, 1, 3, 4, 2))
         return tuple(levels)
 
-    def decode(self, levels: tuple[Tensor, ...]) -> Candidates:
-        """Turn raw outputs into boxes in pixels of the network's input."""
-        boxes, rest = [], []
-        for raw, anchors, stride in zip(levels, self.anchors, STRIDES, strict=True):
-            raw = raw.float()
-            found = decode_boxes(raw[..., :4], _grid(raw), anchors.view(1, 3, 1, 1, 2).float()) * stride
-            boxes.append(found.flatten(1, 3))
-            rest.append(raw[..., 4:].flatten(1, 3))
-        logits = torch.cat(rest, 1)
-        objectness, classes, auxiliary = torch.split(logits, [1, self.classes, self.auxiliary], -1)
-        return Candidates(torch.cat(boxes, 1), objectness[..., 0], classes, auxiliary)
-
 
 class YOLOv5(nn.Module):
     """The detector; its state dict has YOLOv5's names (``model.<index>...``) and shapes."""
@@ -158,6 +146,18 @@ class YOLOv5(nn.Module):
             kept[index] = x
         levels = self.detect([kept[17], kept[20], kept[23]])
         return Features(levels, (kept[1], kept[4]))
+
+    def decode(self, levels: tuple[Tensor, ...]) -> Candidates:
+        """Turn raw outputs into boxes in pixels of the network's input."""
+        boxes, rest = [], []
+        for raw, anchors, stride in zip(levels, self.detect.anchors, STRIDES, strict=True):
+            raw = raw.float()
+            found = decode_boxes(raw[..., :4], _grid(raw), anchors.view(1, 3, 1, 1, 2).float()) * stride
+            boxes.append(found.flatten(1, 3))
+            rest.append(raw[..., 4:].flatten(1, 3))
+        logits = torch.cat(rest, 1)
+        objectness, classes, auxiliary = torch.split(logits, [1, self.detect.classes, self.detect.auxiliary], -1)
+        return Candidates(torch.cat(boxes, 1), objectness[..., 0], classes, auxiliary)
 
 
 def decode_boxes(raw: Tensor, corners: Tensor, anchors: Tensor) -> Tensor:

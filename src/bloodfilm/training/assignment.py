@@ -1,4 +1,4 @@
-"""Which output is responsible for which cell."""
+"""Which output is responsible for which cell: the target assignment of YOLOv5."""
 
 from __future__ import annotations
 
@@ -8,43 +8,39 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from bloodfilm.nets.yolo import STRIDES
-
 MAX_RATIO = 4.0
-TAUGHT = 10
-"""Outputs that a cell teaches at most."""
 
 
 class Matches(NamedTuple):
-    """M pairs of an output (image, place among all outputs of the image) and the row of a cell."""
+    """M matches on one level: place of the output (image, anchor, row, column) and the row of its cell."""
 
     image: Tensor
-    place: Tensor
+    anchor: Tensor
+    row: Tensor
+    column: Tensor
     cell: Tensor
 
 
-def assign(image: Tensor, boxes: Tensor, anchors: Tensor, shapes: Sequence[tuple[int, int]]) -> Matches:
-    """Match each cell with the outputs near its centre whose anchor is like it, as YOLOv5 does.
+def assign(image: Tensor, boxes: Tensor, anchors: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Matches]:
+    """Assign each cell, on each level, to the outputs near its centre whose anchor is like it.
 
     A cell matches an anchor if width and height differ by less than a factor of 4, at the grid cell of its
-    centre and at the nearest neighbour in x and in y, on each level.
+    centre and at the nearest neighbour in x and in y.
 
     Parameters
     ----------
     image : (K,) index of the image of each cell
     boxes : (K, 4) x0, y0, x1, y1 in pixels of the input
     anchors : (levels, 3, 2) in units of each level's stride
-    shapes : (rows, columns) of each level
+    shapes : (rows, columns) of each level, at strides 8, 16, 32
     """
-    found, start = [], 0
-    for stride, sizes, shape in zip(STRIDES, anchors.float(), shapes, strict=True):
-        cell, anchor, row, column = _assign_level(boxes / stride, sizes, shape)
-        found.append((image[cell], start + (anchor * shape[0] + row) * shape[1] + column, cell))
-        start += len(sizes) * shape[0] * shape[1]
-    return Matches(*map(torch.cat, zip(*found, strict=True)))
+    return [
+        _assign_level(image, boxes / stride, anchors[level].float(), shape)
+        for level, (shape, stride) in enumerate(zip(shapes, (8, 16, 32), strict=True))
+    ]
 
 
-def _assign_level(boxes: Tensor, anchors: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _assign_level(image: Tensor, boxes: Tensor, anchors: Tensor, shape: tuple[int, int]) -> Matches:
     centre, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     ratio = size[:, None] / anchors
     cell, anchor = torch.nonzero(torch.maximum(ratio, 1 / ratio).amax(2) < MAX_RATIO, as_tuple=True)
@@ -57,46 +53,5 @@ def _assign_level(boxes: Tensor, anchors: Tensor, shape: tuple[int, int]) -> tup
     offset, match = torch.nonzero(chosen, as_tuple=True)
     cell, anchor = cell[match], anchor[match]
     place = (centre[cell] - steps[offset]).long()
-    return cell, anchor, place[:, 1].clamp(0, shape[0] - 1), place[:, 0].clamp(0, shape[1] - 1)
-
-
-def align(matches: Matches, logits: Tensor, overlap: Tensor) -> tuple[Tensor, Tensor]:
-    """Choose the matches that find their cells best already, and say which score each should have.
-
-    Task-aligned learning (Feng et al., TOOD, ICCV 2021) among the matches of `assign`: of each cell the `TAUGHT`
-    with the highest score^0.5 * overlap^6, each output for the one cell that it overlaps most. The best of a cell
-    is to score what it overlaps, the others in proportion.
-
-    Parameters
-    ----------
-    logits, overlap : (M,)
-        Score, and overlap (CIoU) with its cell, of each match's output.
-
-    Returns
-    -------
-    chosen : (C,) rows of `matches`
-    aims : (C,) scores to reach, from 0 to 1
-    """
-    overlap = overlap.clamp(min=0)
-    metric = logits.sigmoid().sqrt() * overlap**6
-    rows = _first(matches.cell, metric, TAUGHT)
-    outputs = matches.image[rows] * _span(matches.place) + matches.place[rows]
-    rows = rows[_first(outputs, overlap[rows], 1)]
-    cell = matches.cell[rows]
-    none = metric.new_zeros(_span(matches.cell))
-    best = none.scatter_reduce(0, cell, metric[rows], "amax")
-    most = none.scatter_reduce(0, cell, overlap[rows], "amax")
-    return rows, metric[rows] / best[cell].clamp(min=1e-9) * most[cell]
-
-
-def _first(groups: Tensor, values: Tensor, count: int) -> Tensor:
-    """Return the rows of the `count` highest `values` of each of `groups`."""
-    order = values.argsort(descending=True, stable=True)
-    order = order[groups[order].argsort(stable=True)]
-    same = groups[order]
-    begin = torch.searchsorted(same, same)
-    return order[torch.arange(len(order), device=order.device) - begin < count]
-
-
-def _span(codes: Tensor) -> int:
-    return int(codes.max()) + 1 if len(codes) else 0
+    column, row = place[:, 0].clamp(0, shape[1] - 1), place[:, 1].clamp(0, shape[0] - 1)
+    return Matches(image[cell], anchor, row, column, cell)

@@ -37,7 +37,7 @@ from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
 PLAIN_EPOCHS = 0.2
 """Share of the epochs, the last ones, without mosaic."""
 
-READING_GAIN = 0.5
+READING_GAIN = 0.1
 
 STATE = "state.pt"
 FREE_TO_CHANGE = ("device", "workers")
