@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from bloodfilm.nets.attridet import AttriDet, Found
+from bloodfilm.nets.attridet import AttriDet, Found, with_auxiliary
 from bloodfilm.vocabulary import LLD, Attribute, Vocabulary
 
 
@@ -114,3 +114,10 @@ def test_the_outputs_follow_the_vocabulary() -> None:
 def test_a_vocabulary_may_do_without_attributes() -> None:
     found = AttriDet("n", Vocabulary(("a", "b"))).eval().find(torch.rand(1, 3, 64, 64), 0.0, max_cells=4)
     assert found.attributes.shape == (4, 0)
+
+
+def test_new_auxiliary_kinds_change_nothing_that_was_found(network: AttriDet, images: Tensor, found: Found) -> None:
+    larger = with_auxiliary(network, 2).eval().find(images, 0.05)
+    for before, after in zip(found[:5], larger[:5], strict=True):
+        torch.testing.assert_close(after, before)
+    assert len(larger.auxiliary) == 2

@@ -93,6 +93,20 @@ class AttriDet(nn.Module):
         return self
 
 
+def with_auxiliary(network: AttriDet, auxiliary: int) -> AttriDet:
+    """Return a network like `network`, which has no auxiliary kinds, with scores for as many, not yet trained."""
+    larger = AttriDet(network.size, network.vocabulary, auxiliary)
+    wanted, known = larger.state_dict(), network.state_dict()
+    for name, tensor in known.items():
+        if tensor.shape == wanted[name].shape:
+            wanted[name] = tensor
+        else:
+            outputs = wanted[name].unflatten(0, (3, -1))
+            outputs[:, : network.detector.detect.outputs] = tensor.unflatten(0, (3, -1))
+    larger.load_state_dict(wanted)
+    return larger
+
+
 def _suppress(boxes: Tensor, scores: Tensor, min_score: float, max_overlap: float, most: int) -> Objects:
     """Return what is left of `boxes` (B, N, 4) with `scores` (B, N), by falling score, `most` an image."""
     image, place = torch.nonzero(scores >= min_score, as_tuple=True)

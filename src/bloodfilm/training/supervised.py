@@ -24,7 +24,7 @@ from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.attridet import AttriDet, with_auxiliary
 from bloodfilm.nets.checkpoint import Card, load, save
 from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import augment
@@ -307,6 +307,7 @@ class _Run:
 def _start(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
     """Return the network to begin with, and a card that says what `fields` can teach it."""
     vocabulary = fields[0].cells.vocabulary
+    labelled = list(AUXILIARY) if any(field.auxiliary for field in fields) else []
     if settings.init:
         network, card = load(settings.init)
         if card.vocabulary != vocabulary:
@@ -314,9 +315,10 @@ def _start(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]
         if settings.size not in (None, card.size):
             raise UserError(f"{settings.init} has the size {card.size}; it cannot be trained as size {settings.size}.")
         size, classes, attributes, auxiliary = card.size, set(card.classes), set(card.attributes), card.auxiliary
+        if labelled and not auxiliary:
+            network, auxiliary = with_auxiliary(network, len(labelled)), labelled
     else:
-        size, classes, attributes = settings.size or "n", set(), set()
-        auxiliary = list(AUXILIARY) if any(field.auxiliary for field in fields) else []
+        size, classes, attributes, auxiliary = settings.size or "n", set(), set(), labelled
         network = AttriDet(size, vocabulary, len(auxiliary))
     codes = {int(code) for field in fields for code in field.cells.codes}
     classes |= {name for code, name in enumerate(vocabulary.classes) if code in codes}
