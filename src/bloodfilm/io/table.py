@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Cells, Field, concatenate
 from bloodfilm.errors import LabelError
 from bloodfilm.io.files import replacing
 from bloodfilm.vocabulary import LLD, Vocabulary
@@ -17,15 +19,16 @@ CORNERS = ["x0", "y0", "x1", "y1"]
 
 def to_table(fields: Iterable[Field]) -> pd.DataFrame:
     """Return one frame for all `fields`: image, corners of the box in pixels, then `Cells.to_frame`."""
-    parts = [_rows(field) for field in fields]
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled or parts[:1] or [_rows(Field(Path(), Cells.empty(), 0, 0))], ignore_index=True)
-
-
-def _rows(field: Field) -> pd.DataFrame:
-    boxes = pd.DataFrame(field.cells.boxes.round(2), columns=CORNERS)
-    boxes.insert(0, "image", field.name or str(field.path))
-    return pd.concat([boxes, field.cells.to_frame()], axis=1)
+    fields = list(fields)
+    further = dict.fromkeys(name for field in fields for name in field.cells.extra)
+    tables = [
+        replace(f.cells, extra={name: f.cells.extra.get(name, np.full(len(f.cells), np.nan)) for name in further})
+        for f in fields
+    ]
+    cells = concatenate(tables)
+    frame = pd.DataFrame(cells.boxes.round(2), columns=CORNERS)
+    frame.insert(0, "image", [field.name or str(field.path) for field in fields for _ in range(len(field.cells))])
+    return pd.concat([frame, cells.to_frame()], axis=1)
 
 
 def write_csv(path: str | Path, fields: Iterable[Field]) -> None:
