@@ -16,7 +16,6 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,11 +29,12 @@ from bloodfilm.weights import DEFAULT_MODEL, WEIGHTS
 from detection import bloodfilm_model, score_sources
 
 IMAGE_SIZE = 416
-PLAIN: dict[str, Any] = {"image_size": IMAGE_SIZE, "mirrored": 0.0, "scale": (0.5, 1.4)}
 STAGES = {
-    "detector": Settings(epochs=15, batch=8, learning_rate=1.5e-3, **PLAIN),
-    "microscopes": Settings(epochs=6, image_size=IMAGE_SIZE, batch=8, learning_rate=8e-4, warm_up=0.3),
-    "readings": Settings(epochs=6, batch=16, learning_rate=1e-3, keep_detection=True, **PLAIN),
+    "detector": Settings(epochs=15, image_size=IMAGE_SIZE, batch=8, learning_rate=1.5e-3),
+    "microscopes": Settings(
+        epochs=6, image_size=IMAGE_SIZE, batch=8, learning_rate=8e-4, warm_up=0.3, mirrored=0.7, scale=(0.25, 1.4)
+    ),
+    "readings": Settings(epochs=6, image_size=IMAGE_SIZE, batch=16, learning_rate=1e-3, keep_detection=True),
 }
 BEGUN_WITH = {"microscopes": "detector", "readings": "microscopes"}
 

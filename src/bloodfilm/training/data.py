@@ -72,8 +72,8 @@ class FieldDataset(Dataset[Sample]):
         fields: Sequence[Field],
         image_size: int,
         mosaic: float = 0.5,
-        mirrored: float = 0.7,
-        scale: tuple[float, float] = (0.25, 1.4),
+        mirrored: float = 0.0,
+        scale: tuple[float, float] = (0.5, 1.4),
         seed: int = 0,
         cutouts: Cutouts | None = None,
     ) -> None:

@@ -67,8 +67,8 @@ class Settings:
     weight_decay: float = 0.02
     warm_up: float = 1.0
     mosaic: float = 0.5
-    mirrored: float = 0.7
-    scale: tuple[float, float] = (0.25, 1.4)
+    mirrored: float = 0.0
+    scale: tuple[float, float] = (0.5, 1.4)
     keep_detection: bool = False
     workers: int = 0
 
