@@ -14,6 +14,7 @@ import json
 import os
 from pathlib import Path
 
+from sources import UNKNOWN_TYPE
 from train_shipped import IMAGE_SIZE, STAGES
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
@@ -29,7 +30,8 @@ def write_yolo(data: Path) -> Path:
         labels.mkdir(parents=True, exist_ok=True)
         lines: dict[int, list[str]] = {image["id"]: [] for image in coco["images"]}
         sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
-        for found in coco["annotations"]:
+        white = [found for found in coco["annotations"] if found["category_id"] <= UNKNOWN_TYPE]
+        for found in white:
             (x, y, w, h), (width, height) = found["bbox"], sizes[found["image_id"]]
             x0, y0, x1, y1 = (
                 max(x, 0) / width,

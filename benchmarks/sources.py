@@ -36,8 +36,15 @@ from bloodfilm import LLD
 
 TYPES = {"neutrophil": 4, "lymphocyte": 8, "monocyte": 11, "eosinophil": 13, "basophil": 14}
 UNKNOWN_TYPE = 15
-CLASSES = (*LLD.classes, "white blood cell")
+RED_CELL, PLATELET = 16, 17
+CLASSES = (*LLD.classes, "white blood cell", "red blood cell", "platelet")
 CATEGORIES = [{"id": i, "name": name} for i, name in enumerate(CLASSES, start=1)]
+INCOMPLETE: dict[str, list[int]] = {
+    "draaslan": [PLATELET],
+    **dict.fromkeys(("txl-raabin", "txl-pbc", "txl-bccd", "txl-bccd-416"), []),
+}
+"""Kinds of which a source labels some only; those that are not here label none."""
+
 SHARES = defaultdict(lambda: (0.7, 0.8), {"chula-negatives": (0.4, 0.5)})  # train, train + val
 
 # WBCAtt's words in LLD's: nucleolus has no counterpart, and LLD's "medium" size is never said.
@@ -95,24 +102,27 @@ def bccd(base: Path) -> Iterator[Item]:
             if member in cleaned.namelist()
             else (base / "annotations" / f"{stem}.xml").read_bytes()
         )
-        boxes = []
+        boxes, others = [], []
         for found in ET.fromstring(text).iter("object"):
-            if found.findtext("name", "").lower() == "wbc":
-                corners = [float(found.findtext(f"bndbox/{k}", "nan")) for k in ("xmin", "ymin", "xmax", "ymax")]
-                if corners[2] > corners[0] and corners[3] > corners[1]:
-                    boxes.append(tuple(corners))
+            corners = tuple(float(found.findtext(f"bndbox/{k}", "nan")) for k in ("xmin", "ymin", "xmax", "ymax"))
+            if corners[2] > corners[0] and corners[3] > corners[1]:
+                kind = found.findtext("name", "").lower()
+                if kind == "wbc":
+                    boxes.append(corners)
+                else:
+                    others.append(cell(corners, RED_CELL if kind == "rbc" else PLATELET))
         category = TYPES.get(row["wbc_types"].lower(), UNKNOWN_TYPE) if len(boxes) == 1 else UNKNOWN_TYPE
         split = split_of("bccd", bccd_group(stem))
         if split == "train" and not boxes and row["nucleus_mask"] == "1":
             continue
-        yield "bccd", name, split, (base / "images" / name).read_bytes(), [cell(b, category) for b in boxes]
+        yield "bccd", name, split, (base / "images" / name).read_bytes(), [cell(b, category) for b in boxes] + others
 
 
-def yolo_boxes(text: str, size: tuple[int, int]) -> list[tuple[float, ...]]:
+def yolo_boxes(text: str, size: tuple[int, int], wanted: int = 0) -> list[tuple[float, ...]]:
     boxes = []
     for line in text.splitlines():
         label, x, y, w, h = map(float, line.split()[:5])
-        if label == 0:
+        if label == wanted:
             x, w, y, h = x * size[0], w * size[0], y * size[1], h * size[1]
             boxes.append((x - w / 2, y - h / 2, x + w / 2, y + h / 2))
     return boxes
@@ -125,7 +135,8 @@ def txl(base: Path) -> Iterator[Item]:
         name, source = row["image"], f"txl-{row['source']}"
         picture = archive.read(f"images/{name}")
         size = Image.open(io.BytesIO(picture)).size
-        boxes = yolo_boxes(archive.read(f"labels/{Path(name).stem}.txt").decode(), size)
+        text = archive.read(f"labels/{Path(name).stem}.txt").decode()
+        boxes = yolo_boxes(text, size)
         cells = [cell(box) for box in boxes]
         if source == "txl-pbc":
             label = joined[name]
@@ -142,6 +153,8 @@ def txl(base: Path) -> Iterator[Item]:
                 continue
         else:
             split = split_of("bccd", bccd_group(Path(row["original"]).stem))
+        cells += [cell(box, RED_CELL) for box in yolo_boxes(text, size, 1)]
+        cells += [cell(box, PLATELET) for box in yolo_boxes(text, size, 2)]
         yield source, name, split, picture, cells
 
 
@@ -158,12 +171,11 @@ def warty_pig(base: Path) -> Iterator[Item]:
 def draaslan(base: Path) -> Iterator[Item]:
     boxes = defaultdict(list)
     for row in rows(base / "annotations.csv"):
-        boxes[row["image"]] += (
-            [tuple(256 * float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))] if row["label"] == "wbc" else []
-        )
+        corners = tuple(256 * float(row[k]) for k in ("xmin", "ymin", "xmax", "ymax"))
+        boxes[row["image"]].append(cell(corners, UNKNOWN_TYPE if row["label"] == "wbc" else RED_CELL))
     for name, found in boxes.items():
         picture = (base / "images" / name).read_bytes()
-        yield "draaslan", name, split_of("draaslan", name), picture, [cell(b) for b in found]
+        yield "draaslan", name, split_of("draaslan", name), picture, found
 
 
 def chula(base: Path) -> Iterator[Item]:
@@ -220,6 +232,7 @@ def write(out: Path) -> dict[str, Path]:
                     "width": width,
                     "height": height,
                     "source": source,
+                    "not_exhaustive_category_ids": INCOMPLETE.get(source, [RED_CELL, PLATELET]),
                 }
             )
             for found in cells:

@@ -1,9 +1,10 @@
 """Make the weights that ship: `src/bloodfilm/weights/attridet-n.safetensors`.
 
-    python benchmarks/train_shipped.py detector   # boxes and types, from scratch
-    python benchmarks/train_shipped.py crops      # box the WBCAtt crops with it
-    python benchmarks/train_shipped.py readings   # types and attributes from fields and crops; boxes stay
-    python benchmarks/train_shipped.py ship       # write the shipped file with its card
+    python benchmarks/train_shipped.py detector     # boxes and types, from scratch
+    python benchmarks/train_shipped.py microscopes  # boxes at other scales, squeezes and in crowds; red cells
+    python benchmarks/train_shipped.py crops        # box the WBCAtt crops with it
+    python benchmarks/train_shipped.py readings     # types and attributes from fields and crops; boxes stay
+    python benchmarks/train_shipped.py ship         # write the shipped file with its card
 
 Runs unchanged on CPU and CUDA; a stage that was stopped goes on where it was.
 The curves are in ``build/weights/*/log.csv``.
@@ -30,8 +31,12 @@ from detection import bloodfilm_model, score_sources
 IMAGE_SIZE = 416
 STAGES = {
     "detector": Settings(epochs=15, image_size=IMAGE_SIZE, batch=8, learning_rate=1.5e-3),
+    "microscopes": Settings(
+        epochs=6, image_size=IMAGE_SIZE, batch=8, learning_rate=8e-4, warm_up=0.3, mirrored=0.7, scale=(0.25, 1.4)
+    ),
     "readings": Settings(epochs=6, image_size=IMAGE_SIZE, batch=16, learning_rate=1e-3, keep_detection=True),
 }
+BEGUN_WITH = {"microscopes": "detector", "readings": "microscopes"}
 
 
 def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> None:
@@ -39,9 +44,11 @@ def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> N
     if epochs:
         settings = replace(settings, epochs=epochs)
     fields = read_coco(data / "train.json")
+    if stage in BEGUN_WITH:
+        settings = replace(settings, init=str(out / BEGUN_WITH[stage] / "last.safetensors"))
     if stage == "readings":
-        settings = replace(settings, init=str(out / "detector" / "last.safetensors"))
         fields = fields + read_coco(data / "crops-train-boxed.json")
+    singles = [field for field in fields if field.source == "txl-pbc" and len(field.cells) == 1]
     print(f"{stage}: {len(fields)} pictures, {settings.epochs} epochs", flush=True)
     train(
         fields,
@@ -49,13 +56,14 @@ def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> N
         out / stage,
         settings,
         resume=(out / stage / STATE).exists(),
+        singles=singles if stage == "microscopes" else (),
         report=lambda row: print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True),
     )
 
 
 def box_crops(data: Path, out: Path, device: str) -> None:
     """Give each WBCAtt crop the box found nearest its centre; crops without a sure one are left out."""
-    detector = Detector(out / "detector" / "last.safetensors", device)
+    detector = Detector(out / BEGUN_WITH["readings"] / "last.safetensors", device)
     content = json.loads((data / "crops-train.json").read_text())
     for annotation, image in zip(content["annotations"], content["images"], strict=True):
         found = detector.detect(read_image(data / image["file_name"]), min_score=0.4)

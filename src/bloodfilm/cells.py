@@ -13,8 +13,42 @@ import pandas as pd
 
 from bloodfilm.vocabulary import LLD, NOT_PREDICTED, UNKNOWN, UNKNOWN_CLASS, Vocabulary
 
+MAX_SQUEEZE = 1.2
+"""Pictures whose pixels are less unequal than this count as not squeezed."""
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the pixels of a picture are, by its red cells, and how it was searched.
+
+    Parameters
+    ----------
+    um_per_px : (float, float)
+        Micrometres per pixel in x and y.
+    error : float
+        Standard error of it, as a share.
+    red_cells : int
+        Red cells that were measured.
+    sure : bool
+        If they are enough, and agree.
+    resized : (float, float)
+        Pixels that were searched per pixel of the picture, in x and y.
+    """
+
+    um_per_px: tuple[float, float]
+    error: float
+    red_cells: int
+    sure: bool
+    resized: tuple[float, float]
+
+    def __str__(self) -> str:
+        x, y = self.um_per_px
+        squeezed = f", squeezed to {y / x:.0%} of its width" if max(x / y, y / x) > MAX_SQUEEZE else ""
+        doubt = "" if self.sure else "perhaps "
+        return f"{doubt}{y:.3f} µm per pixel by {self.red_cells} red cells{squeezed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +73,8 @@ class Cells:
         What the codes mean.
     extra : dict of (N,) arrays
         Free further columns.
+    scale : Scale, optional
+        Of the picture, if it is known.
 
     Raises
     ------
@@ -55,6 +91,7 @@ class Cells:
     attribute_scores: FloatArray = None  # type: ignore[assignment]
     vocabulary: Vocabulary = LLD
     extra: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    scale: Scale | None = None
 
     def __post_init__(self) -> None:
         boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
@@ -109,6 +146,13 @@ class Cells:
         return cls(np.empty((0, 4), np.float32), vocabulary=vocabulary)
 
     @property
+    def diameters_um(self) -> FloatArray:
+        """Diameters (N,) of circles of the boxes' areas in micrometres; NaN where no sure scale is known."""
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        unit = self.scale.um_per_px if self.scale and self.scale.sure else (np.nan, np.nan)
+        return np.asarray(np.sqrt((sides * np.array(unit)).prod(1)), np.float32)
+
+    @property
     def class_names(self) -> list[str]:
         return self.vocabulary.class_names(self.codes)
 
@@ -134,6 +178,8 @@ class Cells:
             words = [attribute.word(code, missing) for code in self.attributes[:, column]]
             frame[attribute.name] = pd.Categorical(words, categories=[*attribute.values, missing])
             frame[f"{attribute.name}_score"] = self.attribute_scores[:, column]
+        if self.scale:
+            frame["diameter_um"] = self.diameters_um
         for name, values in self.extra.items():
             frame[name] = values
         return frame
@@ -167,7 +213,7 @@ class Cells:
 
 
 def concatenate(tables: Iterable[Cells]) -> Cells:
-    """Join tables of one vocabulary into one; only further columns that all of them have are kept."""
+    """Join tables of one vocabulary into one, with the further columns and the scale that all of them share."""
     parts = list(tables)
     if not parts:
         return Cells.empty()
@@ -179,6 +225,7 @@ def concatenate(tables: Iterable[Cells]) -> Cells:
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
         vocabulary=parts[0].vocabulary,
         extra={name: np.concatenate([part.extra[name] for part in parts]) for name in sorted(shared)},
+        scale=parts[0].scale if len({part.scale for part in parts}) == 1 else None,
     )
 
 
@@ -186,8 +233,18 @@ def concatenate(tables: Iterable[Cells]) -> Cells:
 class Field:
     """One picture on disk and what is known about it.
 
-    `ignored` holds boxes (M, 4) of cells that nobody labelled: neither right nor wrong when found.
-    `source` names the data set or microscope that the picture comes from.
+    Parameters
+    ----------
+    cells : Cells
+        The white cells.
+    ignored : (M, 4) float32
+        Boxes of white cells that nobody labelled: neither right nor wrong when found.
+    source : str
+        Data set or microscope that the picture comes from.
+    auxiliary : dict of (M, 4) float32
+        Boxes of red cells and platelets by their names in `bloodfilm.vocabulary.AUXILIARY`.
+    complete : set of str
+        Those of them that are labelled wherever they occur. Of the others, those without a box are unknown.
     """
 
     path: Path
@@ -197,3 +254,5 @@ class Field:
     ignored: FloatArray = field(default_factory=lambda: np.empty((0, 4), np.float32))
     source: str = ""
     name: str = ""
+    auxiliary: dict[str, FloatArray] = field(default_factory=dict)
+    complete: frozenset[str] = frozenset()

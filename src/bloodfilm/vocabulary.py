@@ -15,10 +15,28 @@ UNKNOWN_CLASS = "unknown type"
 NOT_PREDICTED = "not predicted"
 NOT_ANNOTATED = "not annotated"
 
+AUXILIARY = ("red blood cell", "platelet")
+"""What else lies on a film: found to measure by and to tell apart, never reported as a white cell."""
+
+_AUXILIARY_NAMES = {
+    "rbc": 0,
+    "red cell": 0,
+    "red blood cell": 0,
+    "erythrocyte": 0,
+    "platelet": 1,
+    "thrombocyte": 1,
+}
+
 
 def normalise(name: str) -> str:
     """Return `name` in lower case, its words joined by single spaces."""
     return re.sub(r"[\s_-]+", " ", str(name)).strip().lower()
+
+
+def auxiliary_kind(name: str) -> str | None:
+    """Return the name in `AUXILIARY` that `name` means, in the singular or plural, or None."""
+    code = _AUXILIARY_NAMES.get(normalise(name).removesuffix("s"))
+    return None if code is None else AUXILIARY[code]
 
 
 @dataclass(frozen=True)

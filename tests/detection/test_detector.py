@@ -11,7 +11,7 @@ from PIL import Image
 import bloodfilm
 from bloodfilm.cells import Cells
 from bloodfilm.detection.detector import LOWEST_SCORE, MIN_CLASS_SCORE, Cancelled, Detector
-from bloodfilm.detection.letterbox import letterbox
+from bloodfilm.detection.letterbox import resize
 from bloodfilm.detection.provenance import provenance
 from bloodfilm.errors import CheckpointError, DeviceError, PictureError
 from bloodfilm.nets.attridet import AttriDet
@@ -83,14 +83,14 @@ def test_boxes_lie_in_pictures_of_odd_sizes(detector: Detector, height: int, wid
 
 def test_boxes_are_in_pixels_of_the_picture(detector: Detector) -> None:
     large = noise(288, 288)
-    small = letterbox(large, 96)[0].permute(1, 2, 0).numpy()
+    small = resize(large, (96, 96)).permute(1, 2, 0).numpy()
     found = detector.detect_batch([np.ascontiguousarray(small), large], 0.3)
     np.testing.assert_allclose(found[1].boxes, 3 * found[0].boxes, atol=1)
 
 
 def test_boxes_fit_where_the_shorter_side_was_rounded(detector: Detector) -> None:
     large = noise(334, 960)
-    small = letterbox(large, 96, pad_to=1)[0].permute(1, 2, 0).numpy()
+    small = resize(large, (33, 96), pad_to=1).permute(1, 2, 0).numpy()
     assert small.shape == (33, 96, 3)
     found = detector.detect_batch([np.ascontiguousarray(small), large], 0.3)
     assert len(found[0])

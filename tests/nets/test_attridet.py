@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from bloodfilm.nets.attridet import AttriDet, Found
+from bloodfilm.nets.attridet import AttriDet, Found, with_auxiliary
 from bloodfilm.vocabulary import LLD, Attribute, Vocabulary
 
 
@@ -30,7 +30,7 @@ def test_each_image_of_a_batch_gets_what_it_gets_alone(
     network: AttriDet, images: Tensor, found: Found, image: int
 ) -> None:
     alone = network.find(images[image : image + 1], 0.05)
-    for name, together, single in zip(Found._fields[1:], found[1:], alone[1:], strict=True):
+    for name, together, single in zip(Found._fields[1:5], found[1:5], alone[1:5], strict=True):
         limit = 0.05 if name == "boxes" else 1e-3
         torch.testing.assert_close(together[found.image == image], single, atol=limit, rtol=0, msg=name)
 
@@ -71,7 +71,7 @@ def test_the_best_cells_of_each_image_are_kept(network: AttriDet, images: Tensor
 
 def test_no_cells_give_empty_columns(network: AttriDet, images: Tensor) -> None:
     found = network.find(images, 1.1)
-    assert [tuple(column.shape) for column in found] == [(0,), (0, 4), (0,), (0, 14), (0, 15)]
+    assert [tuple(column.shape) for column in found[:5]] == [(0,), (0, 4), (0,), (0, 14), (0, 15)]
 
 
 def test_types_and_values_of_each_attribute_are_probabilities(found: Found) -> None:
@@ -82,7 +82,7 @@ def test_types_and_values_of_each_attribute_are_probabilities(found: Found) -> N
 
 def test_scores_belong_to_their_boxes(network: AttriDet, images: Tensor, found: Found) -> None:
     with torch.inference_mode():
-        boxes, objectness, _ = (x[0] for x in network.detector.decode(network.detector(images[:1]).levels))
+        boxes, objectness, *_ = (x[0] for x in network.detector.decode(network.detector(images[:1]).levels))
     mine = found.image == 0
     place = (objectness.sigmoid() - found.scores[mine, None]).abs().argmin(1)
     shown = boxes[place].clamp(min=0).minimum(torch.tensor([96, 64, 96, 64]))
@@ -114,3 +114,10 @@ def test_the_outputs_follow_the_vocabulary() -> None:
 def test_a_vocabulary_may_do_without_attributes() -> None:
     found = AttriDet("n", Vocabulary(("a", "b"))).eval().find(torch.rand(1, 3, 64, 64), 0.0, max_cells=4)
     assert found.attributes.shape == (4, 0)
+
+
+def test_new_auxiliary_kinds_change_nothing_that_was_found(network: AttriDet, images: Tensor, found: Found) -> None:
+    larger = with_auxiliary(network, 2).eval().find(images, 0.05)
+    for before, after in zip(found[:5], larger[:5], strict=True):
+        torch.testing.assert_close(after, before)
+    assert len(larger.auxiliary) == 2

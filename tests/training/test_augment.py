@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bloodfilm.training.augment import HED_FROM_RGB, augment, jitter_colour
-from bloodfilm.training.data import Targets
+from bloodfilm.training.augment import HED_FROM_RGB, TRANSFORMS, Transform, augment, flip
+from bloodfilm.training.labels import Targets
 
 COUNT = 16
 
@@ -16,7 +16,8 @@ def batch() -> tuple[Tensor, Targets]:
     boxes = torch.tensor([[5.0, 8, 25, 18]]).repeat(COUNT, 1)
     images[:, :, 8:18, 5:25] = torch.tensor([0.35, 0.2, 0.5]).view(1, 3, 1, 1)
     codes = torch.arange(COUNT)
-    return images, Targets(codes, boxes, codes, codes[:, None].repeat(1, 7))
+    table = codes[:, None].repeat(1, 8)
+    return images, Targets(codes, boxes, torch.zeros_like(codes), table, codes, boxes.clone(), codes)
 
 
 def bounds(image: Tensor) -> list[int]:
@@ -29,12 +30,13 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def test_boxes_follow_the_flips() -> None:
-    images, targets = augment(*batch(), generator())
+    images, targets = flip(*batch(), generator())
     assert [box.tolist() for box in targets.boxes] == [bounds(image) for image in images]
+    assert torch.equal(targets.unknown, targets.boxes)
 
 
 def test_all_four_flips_happen() -> None:
-    boxes = [box for seed in range(4) for box in augment(*batch(), generator(seed))[1].boxes.tolist()]
+    boxes = [box for seed in range(4) for box in flip(*batch(), generator(seed))[1].boxes.tolist()]
     shares = [boxes.count(box) / len(boxes) for box in map(list, set(map(tuple, boxes)))]
     assert len(shares) == 4
     assert 0.1 < min(shares) < max(shares) < 0.4
@@ -43,9 +45,8 @@ def test_all_four_flips_happen() -> None:
 def test_labels_are_left_as_they_are() -> None:
     images, before = batch()
     _, after = augment(images, before, generator())
-    assert torch.equal(after.classes, before.classes)
-    assert torch.equal(after.attributes, before.attributes)
-    assert torch.equal(after.image, before.image)
+    for name in ("image", "kinds", "codes", "unknown_image", "unknown_kinds"):
+        assert torch.equal(getattr(after, name), getattr(before, name))
 
 
 def test_each_cell_of_an_image_is_flipped_with_it() -> None:
@@ -77,30 +78,40 @@ def test_the_given_images_are_not_changed() -> None:
     assert torch.equal(images, before)
 
 
-def test_colours_stay_in_range_and_finite() -> None:
+every_transform = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda transform: transform.__name__)
+
+
+@every_transform
+def test_colours_stay_in_range_and_finite(transform: Transform) -> None:
     images = torch.rand(COUNT, 3, 16, 16, generator=generator())
     images[:, :, :4] = 0
     images[:, :, 4:8] = 1
-    changed = jitter_colour(images, generator())
-    assert changed.shape == images.shape
+    changed = transform(images, generator())
+    assert (changed.shape, changed.dtype) == (images.shape, images.dtype)
     assert torch.isfinite(changed).all()
     assert changed.min() >= 0
-    assert changed.max() <= 1
+    assert changed.max() <= 1 + 1e-5
 
 
-def test_each_image_gets_colours_of_its_own() -> None:
-    means = jitter_colour(batch()[0], generator()).mean((2, 3))
-    assert len({tuple(mean.tolist()) for mean in means.round(decimals=4)}) == COUNT
+@every_transform
+def test_each_image_is_changed_by_itself(transform: Transform) -> None:
+    images, _ = batch()
+    changed = transform(images, generator())
+    assert not torch.equal(changed, images)
+    assert torch.equal(images, batch()[0])
+    assert len({tuple(image.flatten().tolist()) for image in changed}) > COUNT / 2
 
 
-def test_a_stained_cell_stays_darker_than_the_ground() -> None:
-    changed = jitter_colour(batch()[0], generator())
+@every_transform
+def test_a_stained_cell_stays_where_it_is_and_darker_than_the_ground(transform: Transform) -> None:
+    changed = transform(batch()[0], generator())
     assert (changed[:, :, 12, 15].mean(1) < changed[:, :, 40, 50].mean(1) - 0.1).all()
 
 
-def test_pixels_of_one_colour_get_one_colour() -> None:
-    changed = jitter_colour(batch()[0], generator())
-    inside = changed[:, :, 9:17, 6:24].flatten(2)
+@pytest.mark.parametrize("name", ["restain", "change_camera"])
+def test_pixels_of_one_colour_get_one_colour(name: str) -> None:
+    transform = next(each for each in TRANSFORMS if each.__name__ == name)
+    inside = transform(batch()[0], generator())[:, :, 9:17, 6:24].flatten(2)
     assert (inside.amax(2) - inside.amin(2)).max() < 1e-5
 
 

@@ -11,11 +11,14 @@ from torch import Tensor
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import STRIDES, Detect, Features
 from bloodfilm.training.assignment import assign
-from bloodfilm.training.data import Targets
+from bloodfilm.training.labels import Targets
 from bloodfilm.training.losses import detection_losses, reading_loss
 from bloodfilm.vocabulary import LLD, UNKNOWN
 
 BOXES = torch.tensor([[10.0, 12, 34, 40], [50, 20, 90, 60], [8, 6, 24, 20]])
+
+
+NOTHING_UNKNOWN = torch.empty(0).long(), torch.empty(0, 4), torch.empty(0).long()
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +28,10 @@ def detect() -> Detect:
 
 def targets(classes: tuple[int, ...] = (3, 7, 1), image: tuple[int, ...] = (0, 0, 1)) -> Targets:
     count = len(classes)
-    attributes = torch.full((count, 7), UNKNOWN)
-    return Targets(torch.tensor(image[:count]).long(), BOXES[:count], torch.tensor(classes).long(), attributes)
+    codes = torch.full((count, 8), UNKNOWN)
+    codes[:, 0] = torch.tensor(classes)
+    kinds = torch.zeros(count, dtype=torch.int64)
+    return Targets(torch.tensor(image[:count]).long(), BOXES[:count], kinds, codes, *NOTHING_UNKNOWN)
 
 
 def levels(value: float = 0.0) -> list[Tensor]:
@@ -51,7 +56,7 @@ def perfect(wanted: Targets, detect: Detect) -> list[Tensor]:
         said = torch.full((len(found.cell), 19), -20.0)
         said[:, :4] = torch.cat((t_centre, t_size), 1).logit()
         said[:, 4] = 20
-        said[torch.arange(len(found.cell)), 5 + wanted.classes[found.cell]] = 20
+        said[torch.arange(len(found.cell)), 5 + wanted.codes[found.cell, 0]] = 20
         raw[index][place] = said
     return raw
 
@@ -79,7 +84,7 @@ def test_each_error_costs_in_its_own_loss(detect: Detect, name: str, columns: sl
 
 def test_without_cells_only_objectness_teaches(detect: Detect) -> None:
     raw = [level.requires_grad_() for level in levels()]
-    empty = Targets(torch.empty(0).long(), torch.empty(0, 4), torch.empty(0).long(), torch.empty(0, 7).long())
+    empty = targets(())
     found = losses(raw, empty, detect)
     assert (float(found["box"]), float(found["class"])) == (0, 0)
     assert float(found["objectness"].detach()) == pytest.approx(0.7 * (4 + 1 + 0.4) * math.log(2))
@@ -130,6 +135,43 @@ def test_half_precision_outputs_are_weighed_in_full(detect: Detect) -> None:
     for name, loss in losses(half, targets(), detect).items():
         assert loss.dtype == torch.float32, name
         assert float(loss) == pytest.approx(float(losses(levels(), targets(), detect)[name]))
+
+
+def test_nothing_is_learned_from_finding_what_may_be_there(detect: Detect) -> None:
+    whole = Targets(*targets(())[:4], torch.tensor([0]), torch.tensor([[0.0, 0, 96, 64]]), torch.tensor([0]))
+    part = whole._replace(unknown=torch.tensor([[0.0, 0, 32, 64]]))
+    raw = [level.requires_grad_() for level in levels()]
+    losses(raw, whole, detect)["objectness"].backward()
+    assert all(level.grad[0].count_nonzero() == 0 for level in raw)  # type: ignore[index]
+    assert all(level.grad[1, ..., 4].all() for level in raw)  # type: ignore[index]
+    raw = [level.requires_grad_() for level in levels()]
+    losses(raw, part, detect)["objectness"].backward()
+    for level, stride in zip(raw, STRIDES, strict=True):
+        taught = level.grad[0, 0, 0, :, 4] != 0  # type: ignore[index]
+        assert taught.tolist() == [column >= 32 // stride for column in range(96 // stride)]
+
+
+def test_a_labelled_cell_teaches_even_where_others_may_be_missing(detect: Detect) -> None:
+    wanted = targets((3,))
+    everywhere = wanted._replace(
+        unknown_image=torch.tensor([0]), unknown=torch.tensor([[0.0, 0, 96, 64]]), unknown_kinds=torch.tensor([0])
+    )
+    raw = [level.requires_grad_() for level in levels()]
+    losses(raw, everywhere, detect)["objectness"].backward()
+    shapes = [(level.shape[2], level.shape[3]) for level in raw]
+    for level, found in zip(raw, assign(wanted.image, wanted.boxes, detect.anchors, shapes), strict=True):
+        assert level.grad[0, ..., 4].count_nonzero() == len(found.cell)  # type: ignore[index]
+
+
+def test_red_cells_teach_their_own_score_and_no_type() -> None:
+    detect = Detect(14, (8, 8, 8), auxiliary=2)
+    wanted = targets((3, UNKNOWN))._replace(kinds=torch.tensor([0, 1]))
+    raw = [torch.zeros(*level.shape[:4], 21).requires_grad_() for level in levels()]
+    found = losses(raw, wanted, detect)
+    assert float(found["auxiliary"].detach()) > 0
+    found["auxiliary"].backward()
+    rising = torch.stack([(level.grad < 0).any(0).any(0).any(0).any(0) for level in raw]).any(0)  # type: ignore[union-attr]
+    assert rising[4:].tolist() == [False] * 15 + [True, False]
 
 
 def test_a_few_steps_on_one_batch_lower_the_loss(network: AttriDet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
-from bloodfilm.detection.letterbox import letterbox
+from bloodfilm.detection.letterbox import fit, resize
+from bloodfilm.detection.ruler import Ruler, measure, right_size, whole_sizes
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
@@ -126,12 +128,13 @@ class Detector:
             tiles = [Tile(0, 0, picture.shape[1], picture.shape[0])]
         else:
             tiles = split_tiles(picture.shape[1], picture.shape[0], tile or DEFAULT_TILE)
+        ruler = self._measure(picture, tiles, batch) if len(tiles) > 1 else None
         found: list[Cells] = []
         for first in range(0, len(tiles), check_batch(batch)):
             if cancelled and cancelled():
                 raise Cancelled
             chunk = tiles[first : first + batch]
-            tables = self.detect_batch([picture[t.y0 : t.y1, t.x0 : t.x1] for t in chunk], min_score)
+            tables = self.detect_batch([tile.of(picture) for tile in chunk], min_score, ruler)
             found += [t.keep_own(table.shifted(t.x0, t.y0)) for t, table in zip(chunk, tables, strict=True)]
             if progress:
                 progress(len(found), len(tiles))
@@ -139,27 +142,59 @@ class Detector:
             return found[0]
         return suppress_overlaps(concatenate(found), MAX_OVERLAP).in_order()
 
-    def detect_batch(self, pictures: Sequence[RGB], min_score: float = MIN_SCORE) -> list[Cells]:
-        """Find the cells of several (H, W, 3) uint8 pictures; those that come to one size share a pass."""
-        letterboxed = [letterbox(picture, self.card.image_size) for picture in pictures]
-        results: list[Cells] = [Cells.empty(self.card.vocabulary)] * len(pictures)
-        for shape in dict.fromkeys(image.shape for image, _, _ in letterboxed):
-            rows = [row for row, (image, _, _) in enumerate(letterboxed) if image.shape == shape]
-            images = torch.stack([letterboxed[row][0] for row in rows])
-            images = images.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
-            found = Found(*(column.cpu() for column in self._find(images, max(min_score, LOWEST_SCORE))))
+    def _measure(self, picture: RGB, tiles: Sequence[Tile], batch: int) -> Ruler | None:
+        """Measure the red cells on a few tiles from all over the picture."""
+        chosen = [tiles[row] for row in np.linspace(0, len(tiles) - 1, min(len(tiles), batch)).astype(int)]
+        parts = [tile.of(picture) for tile in chosen]
+        seen = self._search(parts, [fit(part.shape, self.card.image_size) for part in parts], MIN_SCORE)
+        sizes = [whole_sizes(red, part.shape) for (_, red), part in zip(seen, parts, strict=True)]
+        return measure(np.concatenate(sizes))
+
+    def detect_batch(
+        self, pictures: Sequence[RGB], min_score: float = MIN_SCORE, ruler: Ruler | None = None
+    ) -> list[Cells]:
+        """Find the cells of several (H, W, 3) uint8 pictures; those that come to one size share a pass.
+
+        Where the red cells say that a picture is squeezed, or magnified unlike those that the network learned
+        from, it is searched once more as it should be; with `ruler`, all of them are searched by that at once.
+        """
+        shapes = [picture.shape[:2] for picture in pictures]
+        sizes = [right_size(ruler, shape, fit(shape, self.card.image_size)) for shape in shapes]
+        seen = self._search(pictures, sizes, min_score)
+        cells = [cells for cells, _ in seen]
+        rulers = [ruler or measure(whole_sizes(red, shape)) for (_, red), shape in zip(seen, shapes, strict=True)]
+        better = [right_size(*known) for known in zip(rulers, shapes, sizes, strict=True)]
+        again = [row for row, (now, then) in enumerate(zip(better, sizes, strict=True)) if now != then]
+        second = self._search([pictures[row] for row in again], [better[row] for row in again], min_score)
+        for row, (found, _) in zip(again, second, strict=True):
+            cells[row] = found
+        return [
+            replace(found, scale=each.scale(shape, size) if each else None)
+            for found, each, shape, size in zip(cells, rulers, shapes, better, strict=True)
+        ]
+
+    def _search(
+        self, pictures: Sequence[RGB], sizes: Sequence[tuple[int, int]], min_score: float
+    ) -> list[tuple[Cells, npt.NDArray[np.float32]]]:
+        """Return the cells, and the boxes of the red cells, of each picture searched at its size (height, width)."""
+        images = [resize(picture, size) for picture, size in zip(pictures, sizes, strict=True)]
+        results = {}
+        for shape in dict.fromkeys(image.shape for image in images):
+            rows = [row for row, image in enumerate(images) if image.shape == shape]
+            batch = torch.stack([images[row] for row in rows])
+            batch = batch.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
+            found = self.network.find(batch, max(min_score, LOWEST_SCORE), MAX_OVERLAP)
+            found = found._replace(classes=torch.where(self._taught, found.classes, 0)).cpu()
             for place, row in enumerate(rows):
-                _, _, size = letterboxed[row]
-                results[row] = self._cells(found, found.image == place, size, pictures[row].shape)
-        return results
+                height, width = pictures[row].shape[:2]
+                back = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, np.float32)
+                red = [part.boxes[part.image == place].numpy() * back for part in found.auxiliary[:1]]
+                cells = self._cells(found, found.image == place, back, (width, height))
+                results[row] = cells, red[0] if red else np.empty((0, 4), np.float32)
+        return [results[row] for row in range(len(pictures))]
 
-    def _find(self, images: Tensor, min_score: float) -> Found:
-        found = self.network.find(images, min_score, MAX_OVERLAP)
-        return found._replace(classes=torch.where(self._taught, found.classes, 0))
-
-    def _cells(self, found: Found, mine: Tensor, size: tuple[int, int], shape: tuple[int, ...]) -> Cells:
-        inner, whole = (np.array([width, height] * 2, np.float32) for height, width in (size, shape[:2]))
-        boxes = np.minimum(found.boxes.numpy() * (whole / inner), whole)
+    def _cells(self, found: Found, mine: Tensor, back: npt.NDArray[np.float32], picture: tuple[int, int]) -> Cells:
+        boxes = np.minimum(found.boxes.numpy() * back, np.array(picture * 2, np.float32))
         mine = mine & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(1))
         class_scores, codes = found.classes[mine].max(1)
         sure = class_scores.numpy() >= MIN_CLASS_SCORE

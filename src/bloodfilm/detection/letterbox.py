@@ -10,23 +10,19 @@ from torch import Tensor
 from bloodfilm.io.images import RGB
 
 
-def letterbox(picture: RGB, side: int, pad_to: int = 32) -> tuple[Tensor, float, tuple[int, int]]:
-    """Resize (H, W, 3) uint8 so that its longer side is `side`, and pad right and below.
+def fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Return height and width that bring the longer side of a picture of `shape` (H, W, ...) to `side`."""
+    height, width = shape[:2]
+    factor = side / max(height, width)
+    return max(round(height * factor), 1), max(round(width * factor), 1)
 
-    Returns
-    -------
-    image : (3, H', W') uint8 tensor
-        H' and W' are multiples of `pad_to`.
-    factor : float
-        Pixels of the image per pixel of the picture.
-    size : (int, int)
-        Height and width of the image without its padding.
+
+def resize(picture: RGB, size: tuple[int, int], pad_to: int = 32) -> Tensor:
+    """Bring (H, W, 3) uint8 to `size` (height, width), as (3, H', W') uint8.
+
+    Grey is added right and below until H' and W' are multiples of `pad_to`.
     """
     image = torch.from_numpy(picture).permute(2, 0, 1)
-    height, width = picture.shape[:2]
-    factor = side / max(height, width)
-    size = (max(round(height * factor), 1), max(round(width * factor), 1))
-    if size != (height, width):
+    if size != picture.shape[:2]:
         image = TF.resize(image, list(size), antialias=True)
-    padding = (0, -size[1] % pad_to, 0, -size[0] % pad_to)
-    return F.pad(image, padding, value=114), factor, size
+    return F.pad(image, (0, -size[1] % pad_to, 0, -size[0] % pad_to), value=114)

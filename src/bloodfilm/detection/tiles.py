@@ -9,6 +9,7 @@ import torch
 from torchvision.ops import nms
 
 from bloodfilm.cells import Cells
+from bloodfilm.io.images import RGB
 
 OVERLAP = 0.3
 """Share of a tile that it has in common with its neighbour: cells up to this size are whole in one of them."""
@@ -22,6 +23,10 @@ class Tile(NamedTuple):
     x1: int
     y1: int
     core: tuple[float, float, float, float] = (-np.inf, -np.inf, np.inf, np.inf)
+
+    def of(self, picture: RGB) -> RGB:
+        """Return the pixels of the tile."""
+        return picture[self.y0 : self.y1, self.x0 : self.x1]
 
     def keep_own(self, cells: Cells) -> Cells:
         """Return the cells whose centre lies in the core."""

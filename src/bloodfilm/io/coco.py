@@ -6,6 +6,7 @@ import json
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +15,11 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Entry
 
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Cells, Field, Scale
 from bloodfilm.errors import LabelError
 from bloodfilm.io.files import replacing
 from bloodfilm.io.lld import first_there, lld_words, picture_folders
-from bloodfilm.vocabulary import LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, normalise
+from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
 
 Boxes = npt.NDArray[np.float32]
 Score = Annotated[float, Entry(ge=0, le=1)]
@@ -33,6 +34,8 @@ class _Image(BaseModel):
     width: int = Entry(gt=0)
     height: int = Entry(gt=0)
     source: str = ""
+    not_exhaustive_category_ids: list[int] = []
+    scale: Scale | None = None
 
 
 class _Annotation(BaseModel):
@@ -67,6 +70,9 @@ def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
     cut at the picture's edge; those without area inside it are left out, with a warning. ``iscrowd`` marks
     cells that are ignored.
 
+    Red cells and platelets go to `Field.auxiliary`. A file that has such a category is taken to label all of
+    them, but for the pictures that list it under LVIS's ``not_exhaustive_category_ids``.
+
     Raises
     ------
     LabelError
@@ -86,7 +92,8 @@ def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
             by_image[annotation.image_id].append((annotation, box))
     _tell_unknown_names(path, content, vocabulary)
     folders = picture_folders(path)
-    return [_field(path, folders, image, by_image[image.id], vocabulary) for image in content.images]
+    others = {c.id: kind for c in content.categories if (kind := auxiliary_kind(c.name))}
+    return [_field(path, folders, image, by_image[image.id], others, vocabulary) for image in content.images]
 
 
 def _parse(path: Path) -> _File:
@@ -125,7 +132,8 @@ def _boxes(path: Path, content: _File) -> tuple[Boxes, npt.NDArray[np.bool_]]:
 
 def _tell_unknown_names(path: Path, content: _File, vocabulary: Vocabulary) -> None:
     names = {a.category_name or "" for a in content.annotations if not a.iscrowd}
-    lacking = sorted(n for n in names if vocabulary.class_code(n) == UNKNOWN and normalise(n) not in UNTYPED)
+    names = {name for name in names if normalise(name) not in UNTYPED and not auxiliary_kind(name)}
+    lacking = sorted(name for name in names if vocabulary.class_code(name) == UNKNOWN)
     if lacking:
         message = f"{path}: no class is called {', '.join(lacking)}; such cells count as of unknown type."
         warnings.warn(message, stacklevel=3)
@@ -136,33 +144,50 @@ def _field(
     folders: list[Path],
     image: _Image,
     annotations: list[tuple[_Annotation, Boxes]],
+    others: dict[int, str],
     vocabulary: Vocabulary,
 ) -> Field:
     boxes = np.array([box for _, box in annotations], np.float32).reshape(-1, 4)
     crowd = np.array([a.iscrowd for a, _ in annotations], bool)
-    kept = [a for a, _ in annotations if not a.iscrowd]
+    kind = np.array([auxiliary_kind(a.category_name or "") or "" for a, _ in annotations], object)
+    white = (kind == "") & ~crowd
+    kept = [a for (a, _), ours in zip(annotations, white, strict=True) if ours]
     words = [lld_words(a.attributes or a.model_extra or {}, vocabulary) for a in kept]
     codes = [vocabulary.class_code(k.category_name or "") for k in kept]
     scores = [[a.attribute_scores.get(name, np.nan) for name in vocabulary.attribute_names] for a in kept]
     a = len(vocabulary.attributes)
     cells = Cells(
-        boxes[~crowd],
+        boxes[white],
         codes=np.array(codes, np.int16),
         scores=np.array([k.score for k in kept], np.float32),
         class_scores=np.array([np.nan if k.class_score is None else k.class_score for k in kept], np.float32),
         attributes=np.array(words, np.int16).reshape(-1, a),
         attribute_scores=np.array(scores, np.float32).reshape(-1, a),
         vocabulary=vocabulary,
+        scale=image.scale,
     )
     picture = first_there(folders, image.file_name) or path.parent / image.file_name
-    return Field(picture, cells, image.width, image.height, boxes[crowd], image.source, image.file_name)
+    open_kinds = {others[id_] for id_ in image.not_exhaustive_category_ids if id_ in others}
+    return Field(
+        picture,
+        cells,
+        image.width,
+        image.height,
+        boxes[crowd & (kind == "")],
+        image.source,
+        image.file_name,
+        {name: boxes[(kind == name) & ~crowd] for name in set(others.values())},
+        frozenset(others.values()) - open_kinds,
+    )
 
 
 def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] | None = None) -> None:
     """Write `fields` as one COCO file; `info` holds the provenance."""
     fields = list(fields)
     vocabulary = fields[0].cells.vocabulary if fields else LLD
-    categories = [{"id": i, "name": name} for i, name in enumerate((*vocabulary.classes, UNKNOWN_CLASS), start=1)]
+    others = [name for name in AUXILIARY if any(name in field.auxiliary for field in fields)]
+    names = (*vocabulary.classes, UNKNOWN_CLASS, *others)
+    categories = [{"id": i, "name": name} for i, name in enumerate(names, start=1)]
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, field in enumerate(fields, start=1):
@@ -170,11 +195,17 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
         images.append({"id": image_id, "file_name": name, "width": field.width, "height": field.height})
         if field.source:
             images[-1]["source"] = field.source
+        if field.cells.scale:
+            images[-1]["scale"] = asdict(field.cells.scale)
+        if open_kinds := [i for i, name in enumerate(names, start=1) if name in others and name not in field.complete]:
+            images[-1]["not_exhaustive_category_ids"] = open_kinds
         for row in range(len(field.cells)):
             annotations.append({"id": len(annotations) + 1, "image_id": image_id} | _annotation(field.cells, row))
-        for box in field.ignored:
+        unnamed = [(len(vocabulary.classes), 1, box) for box in field.ignored]
+        unnamed += [(names.index(name), 0, box) for name in others for box in field.auxiliary.get(name, ())]
+        for place, crowd, box in unnamed:
             annotations.append(
-                {"id": len(annotations) + 1, "image_id": image_id, "category_id": len(categories), "iscrowd": 1}
+                {"id": len(annotations) + 1, "image_id": image_id, "category_id": place + 1, "iscrowd": crowd}
                 | _box(box)
             )
     content = {"info": info or {}, "images": images, "annotations": annotations, "categories": categories}

@@ -198,7 +198,9 @@ class DetectWidget(QWidget):
         arguments = cells_layer(outcome.cells, f"{layer.name} cells", index, metadata) | spatial(layer)
         shapes = self.viewer.add_shapes(arguments.pop("data"), **arguments)
         candidates = Candidates.of(shapes)
-        self._results[shapes] = candidates, f"{outcome.seconds:.2f} s on {outcome.running_on}"
+        details = [str(outcome.cells.scale)] if outcome.cells.scale else []
+        details.append(f"{outcome.seconds:.2f} s on {outcome.running_on}")
+        self._results[shapes] = candidates, "<br>".join(details)
         candidates.show(shapes, self.score.value())
         shapes.mode = "select"
         self.viewer.layers.selection.active = shapes

@@ -14,15 +14,33 @@ from bloodfilm.nets.blocks import Conv
 from bloodfilm.nets.yolo import Size, YOLOv5
 from bloodfilm.vocabulary import LLD, Vocabulary
 
+MIN_AUXILIARY_SCORE = 0.3
+MAX_AUXILIARY = 1000
+
+
+class Objects(NamedTuple):
+    """K objects of a batch: index of the image, boxes (K, 4) in input pixels, scores."""
+
+    image: Tensor
+    boxes: Tensor
+    scores: Tensor
+
 
 class Found(NamedTuple):
-    """K cells of a batch: index of the image, boxes (K, 4) in input pixels, probabilities of cell, classes, values."""
+    """K cells of a batch as in `Objects`, with probabilities of classes and values, and the auxiliary kinds found."""
 
     image: Tensor
     boxes: Tensor
     scores: Tensor
     classes: Tensor
     attributes: Tensor
+    auxiliary: tuple[Objects, ...] = ()
+
+    def cpu(self) -> Found:
+        """Return the same in memory that numpy can read."""
+        auxiliary = tuple(Objects(*(column.cpu() for column in objects)) for objects in self.auxiliary)
+        image, boxes, scores, classes, attributes = (column.cpu() for column in self[:5])
+        return Found(image, boxes, scores, classes, attributes, auxiliary)
 
 
 class AttriDet(nn.Module):
@@ -32,11 +50,11 @@ class AttriDet(nn.Module):
     at strides 4 and 8, where a nucleus has its lobes.
     """
 
-    def __init__(self, size: Size = "n", vocabulary: Vocabulary = LLD) -> None:
+    def __init__(self, size: Size = "n", vocabulary: Vocabulary = LLD, auxiliary: int = 0) -> None:
         super().__init__()
         self.size = size
         self.vocabulary = vocabulary
-        self.detector = YOLOv5(size, len(vocabulary.classes))
+        self.detector = YOLOv5(size, len(vocabulary.classes), auxiliary)
         self.outputs = [len(vocabulary.classes), *vocabulary.value_counts]
         self.attributes = AttributeHead(self.detector.tap_channels, sum(self.outputs))
 
@@ -44,22 +62,22 @@ class AttriDet(nn.Module):
     def find(self, images: Tensor, min_score: float, max_overlap: float = 0.45, max_cells: int = 300) -> Found:
         """Find the cells on `images` (B, 3, H, W) in 0 to 1: one pass for boxes, classes and attributes of all.
 
-        Boxes that overlap a better one of any class by more than `max_overlap` (IoU) are dropped.
+        Boxes that overlap a better one of any class by more than `max_overlap` (IoU) are dropped; so are those of
+        an auxiliary kind among themselves.
         """
         features = self.detector(images)
-        boxes, objectness, _ = self.detector.decode(features.levels)
-        scores = objectness.sigmoid()
-        image, place = torch.nonzero(scores >= min_score, as_tuple=True)
-        size = torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)
-        found = boxes[image, place].minimum(size).clamp(min=0)
-        solid = ((found[:, 2:] - found[:, :2]) > 1).all(1)
-        image, place, found = image[solid], place[solid], found[solid]
-        kept = batched_nms(found, scores[image, place], image, max_overlap)
-        kept = kept[_rank_in_image(image[kept], len(images)) < max_cells]
-        image, place, found = image[kept], place[kept], found[kept]
-        rois = torch.cat((image[:, None].float(), found), 1)
+        boxes, objectness, _, auxiliary = self.detector.decode(features.levels)
+        boxes = boxes.minimum(torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)).clamp(min=0)
+        cells = _suppress(boxes, objectness.sigmoid(), min_score, max_overlap, max_cells)
+        others = auxiliary.sigmoid().unbind(-1)
+        rois = torch.cat((cells.image[:, None].float(), cells.boxes), 1)
         types, *values = (part.softmax(1) for part in self.read(features.taps, rois))
-        return Found(image, found, scores[image, place], types, torch.cat(values, 1) if values else types[:, :0])
+        return Found(
+            *cells,
+            types,
+            torch.cat(values, 1) if values else types[:, :0],
+            tuple(_suppress(boxes, scores, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY) for scores in others),
+        )
 
     def read(self, taps: tuple[Tensor, Tensor], rois: Tensor) -> list[Tensor]:
         """Return logits of the types (K, classes) and of each attribute (K, values) of `rois` (K, 5)."""
@@ -73,6 +91,31 @@ class AttriDet(nn.Module):
                 module.conv = fuse_conv_bn_eval(module.conv, module.bn)
                 module.bn = nn.Identity()
         return self
+
+
+def with_auxiliary(network: AttriDet, auxiliary: int) -> AttriDet:
+    """Return a network like `network`, which has no auxiliary kinds, with scores for as many, not yet trained."""
+    larger = AttriDet(network.size, network.vocabulary, auxiliary)
+    wanted, known = larger.state_dict(), network.state_dict()
+    for name, tensor in known.items():
+        if tensor.shape == wanted[name].shape:
+            wanted[name] = tensor
+        else:
+            outputs = wanted[name].unflatten(0, (3, -1))
+            outputs[:, : network.detector.detect.outputs] = tensor.unflatten(0, (3, -1))
+    larger.load_state_dict(wanted)
+    return larger
+
+
+def _suppress(boxes: Tensor, scores: Tensor, min_score: float, max_overlap: float, most: int) -> Objects:
+    """Return what is left of `boxes` (B, N, 4) with `scores` (B, N), by falling score, `most` an image."""
+    image, place = torch.nonzero(scores >= min_score, as_tuple=True)
+    found, scores_found = boxes[image, place], scores[image, place]
+    solid = ((found[:, 2:] - found[:, :2]) > 1).all(1)
+    image, found, scores_found = image[solid], found[solid], scores_found[solid]
+    kept = batched_nms(found, scores_found, image, max_overlap)
+    kept = kept[_rank_in_image(image[kept], len(boxes)) < most]
+    return Objects(image[kept], found[kept], scores_found[kept])
 
 
 def _rank_in_image(image: Tensor, images: int) -> Tensor:

@@ -31,6 +31,8 @@ class Card(BaseModel):
     vocabulary: Vocabulary = LLD
     classes: list[str] = []
     """Cell types that the model was taught; it never says another."""
+    auxiliary: list[str] = []
+    """What else it finds, hidden from results: names in `bloodfilm.vocabulary.AUXILIARY`."""
     attributes: list[str] = []
     """Attributes that the model was taught; it says "not predicted" for the others."""
     method: str = "attridet"
@@ -94,7 +96,7 @@ def load(model: str | Path = DEFAULT_MODEL) -> tuple[AttriDet, Card]:
     """Load a shipped model by name or a checkpoint file; raises `CheckpointError`."""
     card = read_card(model)
     path = locate(model)
-    network = AttriDet(card.size, card.vocabulary)
+    network = AttriDet(card.size, card.vocabulary, len(card.auxiliary))
     expected = network.state_dict()
     with safe_open(path, "pt") as file:
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -45,28 +45,39 @@ class Features(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Decoded outputs of all levels: boxes (B, N, 4) as x0, y0, x1, y1 in pixels, objectness and classes as logits."""
+    """Decoded outputs of all levels: boxes (B, N, 4) as x0, y0, x1, y1 in pixels, the others as logits."""
 
     boxes: Tensor
     objectness: Tensor
     classes: Tensor
+    auxiliary: Tensor
 
 
 class Detect(nn.Module):
-    """1x1 convolutions to ``3 * (5 + classes)`` channels; `anchors` are in units of each level's stride."""
+    """1x1 convolutions to ``3 * (5 + classes + auxiliary)`` channels.
+
+    `anchors` are in units of each level's stride. Objectness is the score of the cells that have a class; each
+    auxiliary kind of object has a score of its own, behind the classes.
+    """
 
     anchors: Tensor
 
-    def __init__(self, classes: int, channels: tuple[int, int, int]) -> None:
+    def __init__(self, classes: int, channels: tuple[int, int, int], auxiliary: int = 0) -> None:
         super().__init__()
-        self.outputs = 5 + classes
+        self.classes, self.auxiliary = classes, auxiliary
+        self.outputs = 5 + classes + auxiliary
         strides = torch.tensor(STRIDES, dtype=torch.float32).view(3, 1, 1)
         self.register_buffer("anchors", torch.tensor(ANCHORS, dtype=torch.float32) / strides)
         self.m = nn.ModuleList(nn.Conv2d(c, 3 * self.outputs, 1) for c in channels)
         for conv, stride in zip(self.m, STRIDES, strict=True):
             bias = conv.bias.detach().view(3, self.outputs)  # type: ignore[operator]
             bias[:, 4] += math.log(8 / (640 / stride) ** 2)
-            bias[:, 5:] += math.log(0.6 / (classes - 0.99999))
+            bias[:, 5 : 5 + classes] += math.log(0.6 / (classes - 0.99999))
+            bias[:, 5 + classes :] += math.log(8 / (640 / stride) ** 2)
+
+    def score_channel(self, kind: int) -> int:
+        """Return the channel of the score of white cells (0) or of an auxiliary kind (from 1)."""
+        return 4 + kind + (self.classes if kind else 0)
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, ...]:
         levels = []
@@ -80,7 +91,7 @@ class Detect(nn.Module):
 class YOLOv5(nn.Module):
     """The detector; its state dict has YOLOv5's names (``model.<index>...``) and shapes."""
 
-    def __init__(self, size: Size = "n", classes: int = 14) -> None:
+    def __init__(self, size: Size = "n", classes: int = 14, auxiliary: int = 0) -> None:
         super().__init__()
         width, depth = SIZES[size]
 
@@ -116,7 +127,7 @@ class YOLOv5(nn.Module):
                 Conv(c(512), c(512), 3, 2),
                 nn.Identity(),  # concat with 10
                 C3(c(1024), c(1024), n(3), shortcut=False),
-                Detect(classes, (c(256), c(512), c(1024))),
+                Detect(classes, (c(256), c(512), c(1024)), auxiliary),
             ]
         )
         self.tap_channels = c(128) + c(256)
@@ -145,7 +156,8 @@ class YOLOv5(nn.Module):
             boxes.append(found.flatten(1, 3))
             rest.append(raw[..., 4:].flatten(1, 3))
         logits = torch.cat(rest, 1)
-        return Candidates(torch.cat(boxes, 1), logits[..., 0], logits[..., 1:])
+        objectness, classes, auxiliary = torch.split(logits, [1, self.detect.classes, self.detect.auxiliary], -1)
+        return Candidates(torch.cat(boxes, 1), objectness[..., 0], classes, auxiliary)
 
 
 def decode_boxes(raw: Tensor, corners: Tensor, anchors: Tensor) -> Tensor:

@@ -13,44 +13,41 @@ import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bloodfilm.cells import Cells, Field
-from bloodfilm.detection.letterbox import letterbox
+from bloodfilm.cells import Field
+from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.io.images import read_image
+from bloodfilm.training.labels import Labels, forget, join, labels_of
+from bloodfilm.training.paste import Cutouts, paste
 
-
-class Targets(NamedTuple):
-    """K cells of a batch: index of the image, boxes (K, 4) in pixels, class codes, attribute codes (K, A)."""
-
-    image: Tensor
-    boxes: Tensor
-    classes: Tensor
-    attributes: Tensor
-
-    def to(self, device: torch.device) -> Targets:
-        return Targets(*(tensor.to(device, non_blocking=True) for tensor in self))
-
-
-Sample = tuple[Tensor, Tensor, Tensor, Tensor]
+Sample = tuple[Tensor, Labels]
 
 PAD = 114
 MOSAIC_SCALE = 0.7
-MAX_SQUEEZE = 0.2
-"""Limit of the random change of aspect, as a logarithm."""
+PASTED = 0.3
+"""Probability that cells are pasted on a field."""
+
+MAX_SQUEEZE = (0.5, 1.3)
+"""Limits of the random change of aspect, width over height: some cameras' pictures come squeezed."""
 
 MIN_SIDE = 3
+MIN_CELL = 12
+"""Fields are not reduced so far that a typical white cell gets smaller than this."""
+
 MIN_VISIBLE = 0.4
-"""Share of a cell that must be left after cropping; less is neither a cell nor background worth learning."""
+"""Share of an object that must be left after cropping to be one; with less it is unknown what is there."""
 
 
-def collate(samples: Sequence[Sample]) -> tuple[Tensor, Targets]:
-    """Join samples to images (B, 3, S, S) uint8 and their targets."""
-    images, boxes, classes, attributes = zip(*samples, strict=True)
-    index = torch.cat([torch.full((len(b),), i) for i, b in enumerate(boxes)])
-    return torch.stack(images), Targets(index, torch.cat(boxes), torch.cat(classes), torch.cat(attributes))
+class Window(NamedTuple):
+    """A rectangle of the canvas."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
 
 
 class FieldDataset(Dataset[Sample]):
-    """Fields as (image (3, S, S) uint8, boxes, classes, attributes).
+    """Fields as (image (3, S, S) uint8, labels).
 
     Parameters
     ----------
@@ -59,10 +56,15 @@ class FieldDataset(Dataset[Sample]):
         Side S of the canvas.
     mosaic : float
         Probability of four fields on one canvas rather than one.
+    mirrored : float
+        Probability that a field smaller than its place goes on there as in a mirror: many small cells, and
+        no edge. Otherwise grey surrounds it.
     scale : (float, float)
         Limits of the random magnification of a single field, and of each part of a mosaic.
     seed : int
         Samples depend on seed, epoch and position only.
+    cutouts : Cutouts, optional
+        Cells to paste on fields, where `PASTED` says so.
     """
 
     def __init__(
@@ -70,12 +72,16 @@ class FieldDataset(Dataset[Sample]):
         fields: Sequence[Field],
         image_size: int,
         mosaic: float = 0.5,
+        mirrored: float = 0.0,
         scale: tuple[float, float] = (0.5, 1.4),
         seed: int = 0,
+        cutouts: Cutouts | None = None,
     ) -> None:
         self.fields = fields
         self.image_size = image_size
         self.mosaic = mosaic
+        self.mirrored = mirrored
+        self.cutouts = cutouts
         self.scale = scale
         self.seed = seed
         self.epoch = 0
@@ -87,68 +93,115 @@ class FieldDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         random = np.random.default_rng((self.seed, self.epoch, index))
         if random.random() >= self.mosaic:
-            return self._place(index, random, (0, 0, self.image_size, self.image_size))
+            return self._place(index, random, Window(0, 0, self.image_size, self.image_size))
         return self._mosaic(index, random)
 
     def _picture(self, index: int) -> Tensor:
         """Return the field with its longer side brought to that of the canvas."""
         path = self.fields[index].path
         if path not in self._cache:
-            self._cache[path], _, _ = letterbox(read_image(path), self.image_size, pad_to=1)
+            picture = read_image(path)
+            self._cache[path] = resize(picture, fit(picture.shape, self.image_size), pad_to=1)
         return self._cache[path]
 
-    def _place(
-        self, index: int, random: np.random.Generator, window: tuple[int, int, int, int], reduce: float = 1.0
-    ) -> Sample:
-        """Return a canvas with one field, magnified at random and by `reduce`, at a random place of `window`."""
-        image = self._picture(index)
-        magnification = reduce * math.exp(random.uniform(*np.log(self.scale)))
-        squeeze = math.exp(random.uniform(-MAX_SQUEEZE, MAX_SQUEEZE))
-        height = max(round(image.shape[1] * magnification * squeeze), 8)
-        width = max(round(image.shape[2] * magnification / squeeze), 8)
-        image = TF.resize(image, [height, width], antialias=True)
-        x0, y0, x1, y1 = window
-        left = _offset(random, width, x1 - x0)
-        top = _offset(random, height, y1 - y0)
-        canvas = torch.full((3, self.image_size, self.image_size), PAD, dtype=torch.uint8)
-        part = image[:, max(-top, 0) : y1 - y0 - top, max(-left, 0) : x1 - x0 - left]
-        y, x = y0 + max(top, 0), x0 + max(left, 0)
-        canvas[:, y : y + part.shape[1], x : x + part.shape[2]] = part
+    def _cell_side(self, index: int) -> float:
+        """Return the median side of the field's white cells where its longer side is that of the canvas."""
         field = self.fields[index]
-        stretch = np.array([width / field.width, height / field.height] * 2)
-        boxes = torch.from_numpy((field.cells.boxes * stretch + [x0 + left, y0 + top] * 2).astype(np.float32))
-        return canvas, *_visible(boxes, field.cells, window)
+        sides = (field.cells.boxes[:, 2:] - field.cells.boxes[:, :2]).min(1)
+        factor = self.image_size / max(field.width, field.height)
+        return float(np.median(sides)) * factor if len(sides) else math.inf
+
+    def _place(self, index: int, random: np.random.Generator, window: Window, reduce: float = 1.0) -> Sample:
+        """Return what fills `window`: one field, magnified at random and by `reduce`, at a random place."""
+        image, field = self._picture(index), self.fields[index]
+        lowest = min(max(self.scale[0], MIN_CELL / (reduce * self._cell_side(index))), self.scale[1])
+        magnification = reduce * math.exp(random.uniform(*np.log((lowest, self.scale[1]))))
+        squeeze = math.exp(random.uniform(*np.log(MAX_SQUEEZE)) / 2)
+        height = max(round(image.shape[1] * magnification / squeeze), 8)
+        width = max(round(image.shape[2] * magnification * squeeze), 8)
+        image = TF.resize(image, [height, width], antialias=True)
+        mirrored = random.random() < self.mirrored
+        across = _Axis(random, width, window.x1 - window.x0, mirrored)
+        down = _Axis(random, height, window.y1 - window.y0, mirrored)
+        image = image[:, down.pixels][:, :, across.pixels]
+        image[:, ~down.inside] = PAD
+        image[:, :, ~across.inside] = PAD
+        stretch = torch.tensor([width / field.width, height / field.height] * 2)
+        labels = labels_of(field)
+        labels = labels._replace(boxes=labels.boxes * stretch, unknown=labels.unknown * stretch)
+        copies = [_copy(labels, across, x, down, y) for x in across.copies for y in down.copies]
+        labels = _visible(join(copies), (len(across.pixels), len(down.pixels)))
+        if self.cutouts and random.random() < PASTED:
+            return paste(image, labels, self.cutouts, random, squeeze**2)
+        return image, labels
 
     def _mosaic(self, index: int, random: np.random.Generator) -> Sample:
         side = self.image_size
         x, y = (int(v) for v in random.uniform(0.3 * side, 0.7 * side, 2))
-        windows = [(0, 0, x, y), (x, 0, side, y), (0, y, x, side), (x, y, side, side)]
-        chosen = [index, *random.integers(len(self.fields), size=3).tolist()]
-        parts = [
-            self._place(i, random, w, MOSAIC_SCALE)
-            for i, w in zip(random.permutation(chosen).tolist(), windows, strict=True)
-        ]
-        canvas = torch.empty_like(parts[0][0])
-        for (image, *_), (x0, y0, x1, y1) in zip(parts, windows, strict=True):
-            canvas[:, y0:y1, x0:x1] = image[:, y0:y1, x0:x1]
-        return canvas, *(torch.cat(column) for column in list(zip(*parts, strict=True))[1:])  # type: ignore[return-value]
+        windows = [Window(0, 0, x, y), Window(x, 0, side, y), Window(0, y, x, side), Window(x, y, side, side)]
+        chosen = random.permutation([index, *random.integers(len(self.fields), size=3)]).tolist()
+        canvas = torch.empty((3, side, side), dtype=torch.uint8)
+        labels = []
+        for field, window in zip(chosen, windows, strict=True):
+            image, part = self._place(field, random, window, MOSAIC_SCALE)
+            canvas[:, window.y0 : window.y1, window.x0 : window.x1] = image
+            corner = torch.tensor([window.x0, window.y0] * 2)
+            labels.append(part._replace(boxes=part.boxes + corner, unknown=part.unknown + corner))
+        return canvas, join(labels)
 
 
-def _visible(boxes: Tensor, cells: Cells, window: tuple[int, int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return boxes cut at `window`, classes and attributes of the cells of which enough is left."""
-    x0, y0, x1, y1 = window
-    low, high = torch.tensor([x0, y0, x0, y0]), torch.tensor([x1, y1, x1, y1])
-    shown = boxes.maximum(low).minimum(high)
-    kept = (_area(shown) > MIN_VISIBLE * _area(boxes)) & ((shown[:, 2:] - shown[:, :2]).min(1).values > MIN_SIDE)
-    codes = torch.from_numpy(cells.codes.astype(np.int64))
-    attributes = torch.from_numpy(cells.attributes.astype(np.int64))
-    return shown[kept], codes[kept], attributes[kept]
+class _Axis:
+    """Where the pixels of one axis of a window come from: a picture of `length`, once or mirrored on and on."""
+
+    def __init__(self, random: np.random.Generator, length: int, room: int, mirrored: bool) -> None:
+        free = room - length
+        self.length, self.start = length, int(random.integers(min(free, 0), max(free, 0) + 1))
+        place = torch.arange(room) - self.start
+        self.inside = ((place >= 0) & (place < length)) | mirrored
+        place = place % (2 * length)
+        self.pixels = torch.minimum(place, 2 * length - 1 - place)
+        self.copies = range(-self.start // length, (room - 1 - self.start) // length + 1) if mirrored else range(1)
+        self.mirrored = mirrored
+
+    def move(self, low: Tensor, high: Tensor, copy: int) -> tuple[Tensor, Tensor]:
+        """Return where an interval of the picture lies in its `copy`; odd ones are mirror images."""
+        if copy % 2:
+            low, high = self.length - high, self.length - low
+        offset = self.start + copy * self.length
+        return low + offset, high + offset
+
+    def cut(self, low: Tensor, high: Tensor) -> Tensor:
+        """Tell which intervals touch an edge at which the picture is mirrored."""
+        return ((low < 1) | (high > self.length - 1)) & self.mirrored
+
+
+def _copy(labels: Labels, across: _Axis, x: int, down: _Axis, y: int) -> Labels:
+    """Return `labels` in one copy of the picture; an object cut by a mirrored edge is nothing that exists."""
+
+    def move(boxes: Tensor) -> Tensor:
+        x0, x1 = across.move(boxes[:, 0], boxes[:, 2], x)
+        y0, y1 = down.move(boxes[:, 1], boxes[:, 3], y)
+        return torch.stack((x0, y0, x1, y1), 1)
+
+    b = labels.boxes
+    cut = across.cut(b[:, 0], b[:, 2]) | down.cut(b[:, 1], b[:, 3])
+    moved = labels._replace(boxes=move(b), unknown=move(labels.unknown))
+    return forget(moved, cut)
+
+
+def _visible(labels: Labels, size: tuple[int, int]) -> Labels:
+    """Return `labels` cut at the edge of a window; objects of which too little is left become unknown."""
+    limit = torch.tensor([*size, *size], dtype=torch.float32)
+    boxes, unknown = (part.minimum(limit).clamp(min=0) for part in (labels.boxes, labels.unknown))
+    enough = (_area(boxes) > MIN_VISIBLE * _area(labels.boxes)) & (_sides(boxes) > MIN_SIDE)
+    labels = forget(labels._replace(boxes=boxes, unknown=unknown), ~enough)
+    shown = _sides(labels.unknown) > 0
+    return labels._replace(unknown=labels.unknown[shown], unknown_kinds=labels.unknown_kinds[shown])
 
 
 def _area(boxes: Tensor) -> Tensor:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-def _offset(random: np.random.Generator, length: int, room: int) -> int:
-    """Return where something of `length` begins in `room`: inside if it fits, else covering it."""
-    return int(random.integers(min(room - length, 0), max(room - length, 0) + 1))
+def _sides(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2:] - boxes[:, :2]).amin(1)

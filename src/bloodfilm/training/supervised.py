@@ -24,13 +24,15 @@ from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.attridet import AttriDet, with_auxiliary
 from bloodfilm.nets.checkpoint import Card, load, save
 from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import augment
-from bloodfilm.training.data import FieldDataset, Targets, collate
+from bloodfilm.training.data import FieldDataset
+from bloodfilm.training.labels import Targets, collate
 from bloodfilm.training.losses import detection_losses, reading_loss
-from bloodfilm.vocabulary import UNKNOWN
+from bloodfilm.training.paste import Cutouts
+from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
 
 PLAIN_EPOCHS = 0.2
 """Share of the epochs, the last ones, without mosaic."""
@@ -49,9 +51,9 @@ class Settings:
     """How to train.
 
     `init` is a model name or file to start from, which also sets the size; without it the size is n by default.
-    `workers` are the processes that load pictures; with 0 each
-    picture is read once and kept in memory. With `keep_detection` the boxes stay exactly as those of `init`:
-    only types and attributes are trained, on frozen features.
+    `mosaic`, `mirrored` and `scale` are those of `FieldDataset`. With `keep_detection` the boxes stay exactly as
+    those of `init`: only types and attributes are trained, on frozen features. `workers` are the processes that
+    load pictures; with 0 each picture is read once and kept in memory.
     """
 
     size: Size | None = None
@@ -65,6 +67,8 @@ class Settings:
     weight_decay: float = 0.02
     warm_up: float = 1.0
     mosaic: float = 0.5
+    mirrored: float = 0.0
+    scale: tuple[float, float] = (0.5, 1.4)
     keep_detection: bool = False
     workers: int = 0
 
@@ -95,6 +99,7 @@ def train(
     resume: bool = False,
     report: Report | None = None,
     cancelled: Callable[[], bool] | None = None,
+    singles: Sequence[Field] = (),
 ) -> Path:
     """Train on `fields` and keep the weights that score best on `validation`.
 
@@ -103,7 +108,8 @@ def train(
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
     ``log.csv`` with a row per epoch. `report` is called with the same row. Once `cancelled` says yes,
-    training stops with the best weights kept.
+    training stops with the best weights kept. The cells of `singles`, fields that show one white cell each, are
+    pasted on the others, so that crowds and touching cells are learned from labels of single ones.
 
     Returns
     -------
@@ -126,7 +132,7 @@ def train(
         raise UserError(f"{out} already holds a run: resume it, or choose another folder.")
     if resume and not begun:
         raise UserError(f"{out} holds no run to resume; its {STATE} is missing.")
-    return _Run(fields, validation, out, settings, report).go(resume, cancelled)
+    return _Run(fields, validation, out, settings, report, singles).go(resume, cancelled)
 
 
 class _Run:
@@ -139,6 +145,7 @@ class _Run:
         out: Path,
         settings: Settings,
         report: Report | None,
+        singles: Sequence[Field],
     ) -> None:
         self.settings, self.validation, self.out, self.report = settings, validation, out, report
         device = resolve_device(settings.device)
@@ -157,7 +164,10 @@ class _Run:
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.average = Average(self.network)
-        self.dataset = FieldDataset(fields, settings.image_size, settings.mosaic, seed=settings.seed)
+        cutouts = Cutouts(singles) if singles else None
+        self.dataset = FieldDataset(
+            fields, settings.image_size, settings.mosaic, settings.mirrored, settings.scale, settings.seed, cutouts
+        )
         self.epoch, self.best = 0, -1.0
 
     def go(self, resume: bool, cancelled: Callable[[], bool] | None) -> Path:
@@ -219,15 +229,15 @@ class _Run:
     def _losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         network = self.network
         assert isinstance(network, AttriDet)
-        codes = torch.column_stack((targets.classes, targets.attributes))
-        labelled = (codes != UNKNOWN).any(1)
+        labelled = (targets.codes != UNKNOWN).any(1)
         rois = torch.cat((targets.image[labelled, None].float(), targets.boxes[labelled]), 1)
+        codes = targets.codes[labelled]
         with self.fabric.autocast():
             features = network.detector(images)
             types, *values = network.read(features.taps, rois)
         losses = {
-            "types": READING_GAIN * reading_loss([types], codes[labelled, :1]),
-            "attributes": READING_GAIN * reading_loss(values, codes[labelled, 1:]),
+            "types": READING_GAIN * reading_loss([types], codes[:, :1]),
+            "attributes": READING_GAIN * reading_loss(values, codes[:, 1:]),
         }
         if self.settings.keep_detection:
             return losses
@@ -297,16 +307,19 @@ class _Run:
 def _start(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
     """Return the network to begin with, and a card that says what `fields` can teach it."""
     vocabulary = fields[0].cells.vocabulary
+    labelled = list(AUXILIARY) if any(field.auxiliary for field in fields) else []
     if settings.init:
         network, card = load(settings.init)
         if card.vocabulary != vocabulary:
             raise UserError(f"{settings.init} has another vocabulary than the labels; convert the labels first.")
         if settings.size not in (None, card.size):
             raise UserError(f"{settings.init} has the size {card.size}; it cannot be trained as size {settings.size}.")
-        size, classes, attributes = card.size, set(card.classes), set(card.attributes)
+        size, classes, attributes, auxiliary = card.size, set(card.classes), set(card.attributes), card.auxiliary
+        if labelled and not auxiliary:
+            network, auxiliary = with_auxiliary(network, len(labelled)), labelled
     else:
-        size, classes, attributes = settings.size or "n", set(), set()
-        network = AttriDet(size, vocabulary)
+        size, classes, attributes, auxiliary = settings.size or "n", set(), set(), labelled
+        network = AttriDet(size, vocabulary, len(auxiliary))
     codes = {int(code) for field in fields for code in field.cells.codes}
     classes |= {name for code, name in enumerate(vocabulary.classes) if code in codes}
     for column, name in enumerate(vocabulary.attribute_names):
@@ -318,5 +331,6 @@ def _start(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]
         image_size=settings.image_size,
         vocabulary=vocabulary,
         classes=[name for name in vocabulary.classes if name in classes],
+        auxiliary=auxiliary,
         attributes=[name for name in vocabulary.attribute_names if name in attributes],
     )

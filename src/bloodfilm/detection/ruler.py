@@ -1,0 +1,99 @@
+"""Red cells as a ruler: how many micrometres a pixel is, and if the picture is squeezed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bloodfilm.cells import MAX_SQUEEZE, Scale
+
+RED_CELL_UM = 7.5
+"""Diameter of a normal red cell on a film, 7.2 to 7.8 um (Bain, Blood Cells, 6th ed., 2022)."""
+
+MIN_RED_CELLS = 8
+MAX_ERROR = 0.05
+
+LEARNED = (20, 90)
+"""Diameters of red cells, in pixels of the network's input, that it learned from."""
+
+MAX_SIDE = 1600
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Size of a normal red cell on a picture.
+
+    Parameters
+    ----------
+    width, height : float
+        Median of the red cells measured, in pixels.
+    error : float
+        Standard error of the larger of both, as a share of it.
+    cells : int
+        Red cells measured.
+    """
+
+    width: float
+    height: float
+    error: float
+    cells: int
+
+    @property
+    def sure(self) -> bool:
+        """If enough red cells agree."""
+        return self.cells >= MIN_RED_CELLS and self.error <= MAX_ERROR
+
+    @property
+    def um_per_px(self) -> tuple[float, float]:
+        """Micrometres per pixel in x and y."""
+        return RED_CELL_UM / self.width, RED_CELL_UM / self.height
+
+    @property
+    def squeeze(self) -> float:
+        """Width over height of what is round."""
+        return self.width / self.height
+
+    def scale(self, shape: tuple[int, int], size: tuple[int, int]) -> Scale:
+        """Return the scale of a picture of `shape` that was searched at `size`, both (height, width)."""
+        return Scale(self.um_per_px, self.error, self.cells, self.sure, (size[1] / shape[1], size[0] / shape[0]))
+
+
+def whole_sizes(boxes: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return width and height (N, 2) of those `boxes` (N, 4) that no edge of a picture of `shape` (H, W) cuts."""
+    boxes = np.asarray(boxes, float).reshape(-1, 4)
+    whole = (boxes[:, :2] > 1).all(1) & (boxes[:, 2:] < np.array(shape[1::-1]) - 1).all(1)
+    return np.asarray(boxes[:, 2:] - boxes[:, :2], float)[whole]
+
+
+def measure(sizes: npt.NDArray[np.float64]) -> Ruler | None:
+    """Measure red cells by their `sizes` (N, 2); None without any.
+
+    Medians are robust against the few clumps that are boxed as one.
+    """
+    if not len(sizes):
+        return None
+    medians = np.median(sizes, axis=0)
+    spread = 1.4826 * np.median(np.abs(sizes - medians), axis=0) / medians
+    error = 1.2533 * float(spread.max()) / np.sqrt(len(sizes))
+    return Ruler(float(medians[0]), float(medians[1]), error, len(sizes))
+
+
+def right_size(ruler: Ruler | None, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return height and width at which to search a picture of `shape` rather than at `size`.
+
+    Red cells become round and as large as the network knows them; `size` stays if they were so, or if the ruler
+    is not sure.
+    """
+    if ruler is None or not ruler.sure:
+        return size
+    scale = np.array(size) / shape
+    seen = np.array([ruler.height, ruler.width]) * scale
+    diameter = float(np.clip(np.sqrt(seen.prod()), *LEARNED))
+    wanted = diameter / seen if max(ruler.squeeze, 1 / ruler.squeeze) > MAX_SQUEEZE else diameter / np.sqrt(seen.prod())
+    factor = np.minimum(np.broadcast_to(wanted, 2), MAX_SIDE / np.array(size))
+    if np.abs(factor - 1).max() < 0.05:
+        return size
+    height, width = np.maximum((np.array(size) * factor).round(), 32).astype(int).tolist()
+    return height, width

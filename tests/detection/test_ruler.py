@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bloodfilm.detection.ruler import LEARNED, MAX_SIDE, Ruler, measure, right_size, whole_sizes
+
+SHAPE = (480, 640)
+
+
+def red_cells(width: float, height: float, count: int = 40, spread: float = 0.07, clumps: int = 0) -> np.ndarray:
+    """Return boxes of red cells of about one size anywhere on a picture; `clumps` are boxed two as one."""
+    random = np.random.default_rng(0)
+    sizes = np.array([width, height]) * random.normal(1, spread, (count, 1))
+    sizes[:clumps] *= 1.8
+    corners = random.uniform(5, np.array(SHAPE[::-1]) - 5 - sizes)
+    return np.hstack([corners, corners + sizes])
+
+
+@pytest.mark.parametrize("squeeze", [0.5, 0.6, 1.0, 1.4])
+@pytest.mark.parametrize("clumps", [0, 8])
+def test_red_cells_tell_scale_and_squeeze(squeeze: float, clumps: int) -> None:
+    ruler = measure(whole_sizes(red_cells(40 * squeeze, 40, clumps=clumps), SHAPE))
+    assert ruler is not None
+    assert ruler.sure
+    assert ruler.squeeze == pytest.approx(squeeze, rel=0.02)
+    assert ruler.um_per_px == pytest.approx((7.5 / 40 / squeeze, 7.5 / 40), rel=0.05)
+
+
+def test_cells_cut_by_the_edge_are_not_measured() -> None:
+    whole = red_cells(40, 40)
+    cut = np.array([[0, 100, 15, 140], [620, 100, 640, 140], [300, 460, 340, 480]] * 20, float)
+    np.testing.assert_array_equal(whole_sizes(np.concatenate((whole, cut)), SHAPE), whole[:, 2:] - whole[:, :2])
+    assert measure(whole_sizes(cut, SHAPE)) is None
+    assert measure(whole_sizes(np.empty((0, 4)), SHAPE)) is None
+
+
+@pytest.mark.parametrize(("count", "spread"), [(5, 0.02), (10, 0.4)])
+def test_few_or_unlike_red_cells_make_no_sure_ruler(count: int, spread: float) -> None:
+    ruler = measure(whole_sizes(red_cells(40, 40, count, spread), SHAPE))
+    assert ruler is not None
+    assert not ruler.sure
+    assert right_size(ruler, SHAPE, SHAPE) == SHAPE
+
+
+def sure(width: float, height: float) -> Ruler:
+    return Ruler(width, height, 0.01, 50)
+
+
+@pytest.mark.parametrize("diameter", [LEARNED[0], 50, LEARNED[1]])
+def test_a_picture_that_is_as_learned_is_left_alone(diameter: float) -> None:
+    assert right_size(sure(diameter, diameter), SHAPE, SHAPE) == SHAPE
+    assert right_size(None, SHAPE, SHAPE) == SHAPE
+
+
+@pytest.mark.parametrize(("diameter", "factor"), [(10, 2.0), (180, 0.5)])
+def test_other_magnifications_are_brought_to_the_nearest_that_is_learned(diameter: float, factor: float) -> None:
+    assert right_size(sure(diameter, diameter), SHAPE, SHAPE) == (480 * factor, 640 * factor)
+    reduced = (SHAPE[0] // 4, SHAPE[1] // 4)
+    assert right_size(sure(4 * diameter, 4 * diameter), SHAPE, reduced) == (120 * factor, 160 * factor)
+
+
+def test_squeezed_red_cells_are_made_round_again() -> None:
+    size = right_size(sure(24, 40), SHAPE, SHAPE)
+    seen = np.array([40, 24]) * size / SHAPE
+    assert seen[0] == pytest.approx(seen[1], rel=0.02)
+    assert seen.prod() == pytest.approx(24 * 40, rel=0.03)
+
+
+def test_the_scale_says_what_was_done() -> None:
+    scale = sure(24, 40).scale(SHAPE, (480, 1067))
+    assert scale.resized == pytest.approx((1.667, 1), abs=1e-3)
+    assert str(scale) == "0.188 µm per pixel by 50 red cells, squeezed to 60% of its width"
+    assert str(Ruler(40, 40, 0.2, 3).scale(SHAPE, SHAPE)) == "perhaps 0.188 µm per pixel by 3 red cells"
+
+
+def test_a_search_never_gets_too_large() -> None:
+    size = right_size(sure(4, 4), SHAPE, (416, 555))
+    assert max(size) <= MAX_SIDE
