@@ -89,7 +89,7 @@ class DetectWidget(QWidget):
         note.setStyleSheet("color: gray")
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        self.setMinimumWidth(260)
+        self.setMinimumWidth(320)
         for label, widget, tip in (
             ("picture", self.picture.native, "The Image layer to search; of a stack, the slice shown."),
             ("search", self.region, "All of the picture, what the canvas shows, or rectangles that you draw."),
