@@ -128,7 +128,7 @@ class Detector:
             tiles = [Tile(0, 0, picture.shape[1], picture.shape[0])]
         else:
             tiles = split_tiles(picture.shape[1], picture.shape[0], tile or DEFAULT_TILE)
-        ruler = self._measure(picture, tiles, batch) if len(tiles) > 1 else None
+        ruler = self._measure(picture, tiles, batch) if self.card.auxiliary and len(tiles) > 1 else None
         found: list[Cells] = []
         for first in range(0, len(tiles), check_batch(batch)):
             if cancelled and cancelled():

@@ -94,18 +94,13 @@ def paste(
     usual = float((own[:, 2:] - own[:, :2]).prod(1).sqrt().median())
     image = image.clone()
     for index in random.integers(len(cutouts), size=random.poisson(MEAN_CELLS)).tolist():
-        light, cover = cutouts[index]
-        factor = usual * math.exp(random.uniform(*np.log(SIZES))) / math.sqrt(light.shape[1] * light.shape[2])
-        height = max(round(light.shape[1] * factor / squeeze**0.5), 4)
-        width = max(round(light.shape[2] * factor * squeeze**0.5), 4)
+        side = usual * math.exp(random.uniform(*np.log(SIZES)))
+        light, cover = _resized(cutouts[index], side, squeeze, random)
+        height, width = cover.shape[1:]
         if max(height, width) > 0.8 * min(image.shape[1:]):
             continue
-        left, top = _place(
-            labels.boxes[labels.kinds == WHITE], random, (width, height), (image.shape[2], image.shape[1])
-        )
-        light, cover = (TF.resize(part, [height, width], antialias=True) for part in (light, cover))
-        if random.random() < 0.5:
-            light, cover = light.flip(2), cover.flip(2)
+        own = labels.boxes[labels.kinds == WHITE]
+        left, top = _place(own, random, (width, height), (image.shape[2], image.shape[1]))
         box = torch.tensor([[left, top, left + width, top + height]], dtype=torch.float32)
         covered = _covered(labels.boxes, box)
         if (covered[labels.kinds == WHITE] > 0.3).any():
@@ -121,6 +116,19 @@ def paste(
             codes=torch.cat((labels.codes, cutouts.codes(index)[None])),
         )
     return image, labels
+
+
+def _resized(
+    cutout: tuple[Tensor, Tensor], side: float, squeeze: float, random: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return light and cover of a cell with the area of a square of `side`, squeezed, and half of them mirrored."""
+    factor = side / math.sqrt(cutout[1].numel())
+    height, width = (
+        max(round(length * factor * stretch), 4)
+        for length, stretch in zip(cutout[1].shape[1:], (squeeze**-0.5, squeeze**0.5), strict=True)
+    )
+    light, cover = (TF.resize(part, [height, width], antialias=True) for part in cutout)
+    return (light.flip(2), cover.flip(2)) if random.random() < 0.5 else (light, cover)
 
 
 def _place(cells: Tensor, random: np.random.Generator, size: tuple[int, int], room: tuple[int, int]) -> tuple[int, int]:
