@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bloodfilm.cells import Cells, concatenate
+from bloodfilm.cells import Cells, Scale, concatenate
 from bloodfilm.vocabulary import LLD, NOT_ANNOTATED, NOT_PREDICTED, UNKNOWN, Attribute, Vocabulary
 
 BOX = [[0, 0, 5, 5]]
@@ -139,3 +140,25 @@ def test_joining_keeps_only_columns_that_all_have() -> None:
 def test_tables_of_different_vocabularies_are_not_joined() -> None:
     with pytest.raises(ValueError, match="different vocabularies"):
         concatenate([Cells(BOX), Cells(BOX, vocabulary=Vocabulary(("Blast",)))])
+
+
+SQUEEZED = Scale((0.25, 0.15), 0.01, 40, True, (1.5, 0.9))
+
+
+def test_a_sure_scale_gives_diameters_that_undo_the_squeeze() -> None:
+    cells = Cells([[0, 0, 30, 50], [10, 10, 70, 110]], scale=SQUEEZED)
+    np.testing.assert_allclose(cells.diameters_um, [7.5, 15], rtol=1e-5)
+    np.testing.assert_allclose(cells[[1]].to_frame()["diameter_um"], [15], rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [None, replace(SQUEEZED, sure=False)])
+def test_without_a_sure_scale_no_diameter_is_said(scale: Scale | None) -> None:
+    cells = Cells([[0, 0, 30, 50]], scale=scale)
+    assert np.isnan(cells.diameters_um).all()
+    assert ("diameter_um" in cells.to_frame()) is (scale is not None)
+
+
+def test_tables_of_one_picture_share_its_scale_and_others_have_none() -> None:
+    one, other = Cells([[0, 0, 30, 50]], scale=SQUEEZED), Cells([[0, 0, 9, 9]])
+    assert concatenate([one, one]).scale == SQUEEZED
+    assert concatenate([one, other]).scale is None

@@ -14,8 +14,8 @@ from bloodfilm.detection.detector import LOWEST_SCORE, MIN_CLASS_SCORE, Cancelle
 from bloodfilm.detection.letterbox import resize
 from bloodfilm.detection.provenance import provenance
 from bloodfilm.errors import CheckpointError, DeviceError, PictureError
-from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.checkpoint import Card
+from bloodfilm.nets.attridet import AttriDet, with_auxiliary
+from bloodfilm.nets.checkpoint import Card, load, save
 from bloodfilm.vocabulary import LLD, UNKNOWN
 
 NUCLEOLUS = LLD.attribute_names.index("nucleolus")
@@ -229,3 +229,30 @@ def test_the_provenance_tells_how_to_repeat_a_result(detector: Detector) -> None
     assert (info["device"], info["precision"], info["min_score"], info["tile"]) == ("cpu", "float32", 0.3, 64)
     assert bloodfilm.__version__ in info["software"]
     assert "not a diagnosis" in info["note"]
+
+
+@pytest.fixture(scope="module")
+def with_red_cells(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    """The untrained network with auxiliary kinds that see something about everywhere."""
+    network, card = load(checkpoint)
+    network = with_auxiliary(network, 2)
+    with torch.no_grad():
+        for conv in network.detector.detect.m:
+            conv.bias.view(3, 21)[:, 19:] = 2
+    path = tmp_path_factory.mktemp("red") / "red.safetensors"
+    save(path, network, card.model_copy(update={"auxiliary": ["red blood cell", "platelet"]}))
+    return Detector(path, "cpu", torch.float32)
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+def test_a_model_that_finds_red_cells_says_the_scale(
+    with_red_cells: Detector, picture: np.ndarray, tile: int | None
+) -> None:
+    scale = with_red_cells.detect(picture, tile=tile).scale
+    assert scale is not None
+    assert scale.red_cells > 0
+    assert min(scale.um_per_px) > 0
+
+
+def test_a_model_without_red_cells_says_no_scale(detector: Detector, picture: np.ndarray) -> None:
+    assert detector.detect(picture).scale is None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Cells, Field, Scale
 from bloodfilm.errors import LabelError
 from bloodfilm.io.coco import looks_like_coco, read_coco, write_coco
 from bloodfilm.vocabulary import LLD, UNKNOWN, Attribute, Vocabulary
@@ -267,3 +267,34 @@ def test_coco_files_are_told_from_others(tmp_path: Path, name: str, content: str
     if content is not None:
         (tmp_path / name).write_text(content)
     assert looks_like_coco(tmp_path / name) is answer
+
+
+def test_the_scale_of_a_picture_is_kept(field: Field, tmp_path: Path) -> None:
+    scale = Scale((0.25, 0.15), 0.01, 40, True, (1.5, 0.9))
+    write_coco(tmp_path / "a.json", [replace(field, cells=replace(field.cells, scale=scale)), field])
+    assert [read.cells.scale for read in read_coco(tmp_path / "a.json")] == [scale, None]
+
+
+def test_red_cells_and_platelets_are_kept_apart_from_white_cells(field: Field, tmp_path: Path) -> None:
+    red = {"red blood cell": np.array([[1, 2, 30, 40]], np.float32), "platelet": np.empty((0, 4), np.float32)}
+    told = replace(field, auxiliary=red, complete=frozenset(["platelet"]))
+    write_coco(tmp_path / "a.json", [told])
+    (read,) = read_coco(tmp_path / "a.json")
+    assert len(read.cells) == len(field.cells)
+    assert read.complete == {"platelet"}
+    assert read.auxiliary["red blood cell"].tolist() == [[1, 2, 30, 40]]
+    assert len(read.auxiliary["platelet"]) == 0
+
+
+@pytest.mark.parametrize("name", ["RBC", "Red cells", "erythrocyte", "Platelets"])
+def test_other_cells_are_not_taken_for_white_ones(tmp_path: Path, name: str) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 64}],
+        "annotations": [{"image_id": 1, "category_id": 5, "bbox": [1, 2, 10, 12]}],
+        "categories": [{"id": 5, "name": name}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    (read,) = read_coco(tmp_path / "a.json")
+    assert len(read.cells) == 0
+    assert [len(boxes) for boxes in read.auxiliary.values()] == [1]
+    assert read.complete == set(read.auxiliary)
