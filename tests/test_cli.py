@@ -176,6 +176,23 @@ def test_an_out_that_cannot_be_written_is_the_callers_error(write_picture: Write
         run("detect", picture, "--out", picture.parent / out, "--model", "none")
 
 
+@pytest.mark.parametrize("command", [("demo",), ("synth",), ("train", "fields.json", "--validation", "fields.json")])
+def test_no_command_takes_a_file_for_its_folder(
+    field: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_coco(tmp_path / "fields.json", [field])
+    (tmp_path / "afile").touch()
+    with pytest.raises(UserError, match="--out afile.*: "):
+        run(*command, "--out", "afile")
+
+
+def test_the_first_reason_is_told_where_pictures_failed(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "note.png").write_text("no picture")
+    said = call("detect", tmp_path, "--out", tmp_path / "out", "--model", checkpoint, "--device", "cpu").stderr
+    assert "note.png: it cannot be read as a picture" in " ".join(said.split())
+
+
 def test_pictures_without_a_common_folder_are_named_by_their_whole_path(
     detect: Callable[..., Path], write_picture: WritePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

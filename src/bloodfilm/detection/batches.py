@@ -85,7 +85,7 @@ def _search(
         except PictureError as error:
             if failed is None:
                 raise
-            failed(path, f"region {region}: {error.reason}")
+            failed(path, f"region {region} of {picture.shape[1]} x {picture.shape[0]} px: {error.reason}")
             continue
         height, width = picture.shape[:2]
         yield Field(path, found.shifted(x0, y0), width, height)

@@ -29,7 +29,10 @@ def evaluate(truth: Sequence[Field], found: Sequence[Field], min_score: float = 
     if not any(field.name in tables for field in truth):
         known = next(iter(tables), "none")
         wanted = truth[0].name if truth else "none"
-        raise UserError(f"No picture is in both files: the truth has {wanted}, the found cells {known}.")
+        raise UserError(
+            f"No picture is in both files: the truth has {wanted}, the found cells {known}. "
+            "Run detect on the folder that holds the truth file."
+        )
     cells = [tables.get(field.name, Cells.empty(field.cells.vocabulary)) for field in truth]
     return {
         "detection": score_detection(cells, truth, min_score),

@@ -51,7 +51,7 @@ def as_rgb(array: npt.ArrayLike, name: str = "picture") -> RGB:
     if picture.dtype.kind not in "buif":
         raise PictureError(name, f"values of the kind {picture.dtype} are no picture.")
     if picture.size == 0:
-        raise PictureError(name, f"the picture is empty, its shape is {picture.shape}.")
+        raise PictureError(name, f"it is empty, its shape is {picture.shape}.")
     picture = _channels_last(picture, name)
     if min(picture.shape[:2]) < MIN_SIDE:
         raise PictureError(
