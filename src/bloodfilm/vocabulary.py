@@ -18,13 +18,14 @@ NOT_ANNOTATED = "not annotated"
 AUXILIARY = ("red blood cell", "platelet")
 """What else lies on a film: found to measure by and to tell apart, never reported as a white cell."""
 
+_RED_CELL, _PLATELET = AUXILIARY
 _AUXILIARY_NAMES = {
-    "rbc": 0,
-    "red cell": 0,
-    "red blood cell": 0,
-    "erythrocyte": 0,
-    "platelet": 1,
-    "thrombocyte": 1,
+    "rbc": _RED_CELL,
+    "red cell": _RED_CELL,
+    "red blood cell": _RED_CELL,
+    "erythrocyte": _RED_CELL,
+    "platelet": _PLATELET,
+    "thrombocyte": _PLATELET,
 }
 
 
@@ -35,8 +36,7 @@ def normalise(name: str) -> str:
 
 def auxiliary_kind(name: str) -> str | None:
     """Return the name in `AUXILIARY` that `name` means, in the singular or plural, or None."""
-    code = _AUXILIARY_NAMES.get(normalise(name).removesuffix("s"))
-    return None if code is None else AUXILIARY[code]
+    return _AUXILIARY_NAMES.get(normalise(name).removesuffix("s"))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bloodfilm.io.lld import find_picture, lld_words
+from bloodfilm.io.lld import first_there, lld_words, picture_folders
 from bloodfilm.vocabulary import LLD, Attribute, Vocabulary
 
 LABELLED = {
@@ -79,7 +79,7 @@ def test_a_picture_is_found_in_each_layout_of_the_data_set(tmp_path: Path, place
     picture = labels.parent / place
     picture.parent.mkdir(parents=True, exist_ok=True)
     picture.touch()
-    found = find_picture(labels, "a.png")
+    found = first_there(picture_folders(labels), "a.png")
     assert found is not None
     assert found.resolve() == picture.resolve()
 
@@ -88,7 +88,7 @@ def test_a_picture_of_the_other_split_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "Images" / "test").mkdir(parents=True)
     (tmp_path / "Images" / "test" / "a.png").touch()
     (tmp_path / "json_labels").mkdir()
-    assert find_picture(tmp_path / "json_labels" / "train.json", "a.png") is None
+    assert first_there(picture_folders(tmp_path / "json_labels" / "train.json"), "a.png") is None
 
 
 def test_a_picture_is_found_from_within_the_folder_of_the_labels(
@@ -98,6 +98,6 @@ def test_a_picture_is_found_from_within_the_folder_of_the_labels(
         (tmp_path / folder).mkdir()
     (tmp_path / "Images" / "a.png").touch()
     monkeypatch.chdir(tmp_path / "json_labels")
-    found = find_picture(Path("train.json"), "a.png")
+    found = first_there(picture_folders(Path("train.json")), "a.png")
     assert found is not None
     assert found.samefile(tmp_path / "Images" / "a.png")

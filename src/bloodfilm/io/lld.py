@@ -35,17 +35,12 @@ def lld_words(values: Mapping[str, Any], vocabulary: Vocabulary) -> list[int]:
     return codes
 
 
-def find_picture(labels: Path, name: str) -> Path | None:
-    """Return the picture `name` of the file `labels`: beside it or in LLD's folders, or None.
+def picture_folders(labels: Path) -> list[Path]:
+    """Return the folders where the pictures of the file `labels` can be: beside it and LLD's.
 
     LLD keeps ``<subset>/json_labels/train.json`` apart from ``<subset>/Images/train/``; the case of folder
     names differs between subsets.
     """
-    return first_there(picture_folders(labels), name)
-
-
-def picture_folders(labels: Path) -> list[Path]:
-    """Return the folders where the pictures of the file `labels` can be."""
     above = (labels.parent, labels.absolute().parent.parent)
     folders = [labels.parent, *(path for each in above for path in sorted(each.glob(IMAGES)))]
     return [inside for folder in folders for inside in (folder, folder / labels.stem)]

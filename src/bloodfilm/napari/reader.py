@@ -14,7 +14,6 @@ from bloodfilm.cells import Field, concatenate
 from bloodfilm.errors import LabelError
 from bloodfilm.io.coco import looks_like_coco, read_coco
 from bloodfilm.io.images import read_image
-from bloodfilm.io.lld import find_picture
 from bloodfilm.napari.layers import METADATA_KEY, cells_layer, to_rectangles
 from bloodfilm.vocabulary import NOT_ANNOTATED
 
@@ -39,14 +38,13 @@ def read_labels(path: str | list[str]) -> list[LayerData]:
 
 
 def _read_file(path: Path) -> list[LayerData]:
-    found: dict[tuple[int, int], list[tuple[Path, Field]]] = defaultdict(list)
+    found: dict[tuple[int, int], list[Field]] = defaultdict(list)
     missing = []
     for field in read_coco(path):
-        picture = find_picture(path, field.name)
-        if picture is None:
-            missing.append(field.name)
+        if field.path.is_file():
+            found[field.height, field.width].append(field)
         else:
-            found[field.height, field.width].append((picture, field))
+            missing.append(field.name)
     if missing and not found:
         raise LabelError(f"{path}: none of its {len(missing)} pictures is beside it, for instance {missing[0]}.")
     if missing:
@@ -58,15 +56,15 @@ def _read_file(path: Path) -> list[LayerData]:
     return layers
 
 
-def _stack(group: list[tuple[Path, Field]], name: str, size: tuple[int, int]) -> list[LayerData]:
+def _stack(group: list[Field], name: str, size: tuple[int, int]) -> list[LayerData]:
     indices: list[tuple[int, ...]] = [(i,) for i in range(len(group))] if len(group) > 1 else [()]
-    cells = concatenate(field.cells for _, field in group)
-    placed = list(zip(indices, (field for _, field in group), strict=True))
+    cells = concatenate(field.cells for field in group)
+    placed = list(zip(indices, group, strict=True))
     rectangles = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]
     pictures = {index: {"name": field.name, "width": field.width, "height": field.height} for index, field in placed}
     arguments = cells_layer(cells, f"{name} cells", indices[0], {"pictures": pictures}, NOT_ANNOTATED)
     del arguments["data"]
-    image = _lazy([path for path, _ in group], size)
+    image = _lazy([field.path for field in group], size)
     metadata = {METADATA_KEY: {"pictures": pictures}}
     return [(image, {"name": name, "rgb": True, "metadata": metadata}, "image"), (rectangles, arguments, "shapes")]
 

@@ -67,8 +67,8 @@ class AttriDet(nn.Module):
         """
         features = self.detector(images)
         boxes, objectness, _, auxiliary = self.detector.decode(features.levels)
-        boxes = boxes.minimum(torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)).clamp(min=0)
-        cells = _suppress(boxes, objectness.sigmoid(), min_score, max_overlap, max_cells)
+        size = torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)
+        cells = _suppress(boxes, objectness.sigmoid(), size, min_score, max_overlap, max_cells)
         others = auxiliary.sigmoid().unbind(-1)
         rois = torch.cat((cells.image[:, None].float(), cells.boxes), 1)
         types, *values = (part.softmax(1) for part in self.read(features.taps, rois))
@@ -76,7 +76,7 @@ class AttriDet(nn.Module):
             *cells,
             types,
             torch.cat(values, 1) if values else types[:, :0],
-            tuple(_suppress(boxes, scores, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY) for scores in others),
+            tuple(_suppress(boxes, each, size, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY) for each in others),
         )
 
     def read(self, taps: tuple[Tensor, Tensor], rois: Tensor) -> list[Tensor]:
@@ -107,10 +107,13 @@ def with_auxiliary(network: AttriDet, auxiliary: int) -> AttriDet:
     return larger
 
 
-def _suppress(boxes: Tensor, scores: Tensor, min_score: float, max_overlap: float, most: int) -> Objects:
-    """Return what is left of `boxes` (B, N, 4) with `scores` (B, N), by falling score, `most` an image."""
+def _suppress(boxes: Tensor, scores: Tensor, size: Tensor, min_score: float, max_overlap: float, most: int) -> Objects:
+    """Return what is left of `boxes` (B, N, 4) with `scores` (B, N), by falling score, `most` an image.
+
+    Boxes are cut at `size` (4,): width, height, width, height of the images.
+    """
     image, place = torch.nonzero(scores >= min_score, as_tuple=True)
-    found, scores_found = boxes[image, place], scores[image, place]
+    found, scores_found = boxes[image, place].minimum(size).clamp(min=0), scores[image, place]
     solid = ((found[:, 2:] - found[:, :2]) > 1).all(1)
     image, found, scores_found = image[solid], found[solid], scores_found[solid]
     kept = batched_nms(found, scores_found, image, max_overlap)

@@ -12,6 +12,7 @@ import torch
 import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.ops import box_area
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.letterbox import fit, resize
@@ -193,14 +194,10 @@ def _visible(labels: Labels, size: tuple[int, int]) -> Labels:
     """Return `labels` cut at the edge of a window; objects of which too little is left become unknown."""
     limit = torch.tensor([*size, *size], dtype=torch.float32)
     boxes, unknown = (part.minimum(limit).clamp(min=0) for part in (labels.boxes, labels.unknown))
-    enough = (_area(boxes) > MIN_VISIBLE * _area(labels.boxes)) & (_sides(boxes) > MIN_SIDE)
+    enough = (box_area(boxes) > MIN_VISIBLE * box_area(labels.boxes)) & (_sides(boxes) > MIN_SIDE)
     labels = forget(labels._replace(boxes=boxes, unknown=unknown), ~enough)
     shown = _sides(labels.unknown) > 0
     return labels._replace(unknown=labels.unknown[shown], unknown_kinds=labels.unknown_kinds[shown])
-
-
-def _area(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def _sides(boxes: Tensor) -> Tensor:

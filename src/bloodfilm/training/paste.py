@@ -10,6 +10,7 @@ import torch
 import torchvision.transforms.v2.functional as TF
 from scipy import ndimage
 from torch import Tensor
+from torchvision.ops import box_area
 
 from bloodfilm.cells import Field
 from bloodfilm.io.images import read_image
@@ -91,7 +92,7 @@ def paste(
     own = labels.boxes[labels.kinds == WHITE]
     if not len(own):
         return image, labels
-    usual = float((own[:, 2:] - own[:, :2]).prod(1).sqrt().median())
+    usual = float(box_area(own).sqrt().median())
     image = image.clone()
     for index in random.integers(len(cutouts), size=random.poisson(MEAN_CELLS)).tolist():
         side = usual * math.exp(random.uniform(*np.log(SIZES)))
@@ -148,4 +149,5 @@ def _place(cells: Tensor, random: np.random.Generator, size: tuple[int, int], ro
 def _covered(boxes: Tensor, box: Tensor) -> Tensor:
     """Return the share of each of `boxes` (K, 4) that lies in `box` (1, 4)."""
     sides = torch.minimum(boxes[:, 2:], box[:, 2:]) - torch.maximum(boxes[:, :2], box[:, :2])
-    return sides.clamp(min=0).prod(1) / (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    share: Tensor = sides.clamp(min=0).prod(1) / box_area(boxes)
+    return share
