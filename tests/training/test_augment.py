@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bloodfilm.training.augment import HED_FROM_RGB, TRANSFORMS, Transform, augment, flip
+from bloodfilm.training.augment import HED_FROM_RGB, TRANSFORMS, Transform, augment, turn
 from bloodfilm.training.labels import Targets
 
 COUNT = 16
@@ -12,7 +12,7 @@ COUNT = 16
 
 def batch() -> tuple[Tensor, Targets]:
     """Return light images with one dark rectangle each, off the middle, and its box."""
-    images = torch.full((COUNT, 3, 48, 64), 0.9)
+    images = torch.full((COUNT, 3, 64, 64), 0.9)
     boxes = torch.tensor([[5.0, 8, 25, 18]]).repeat(COUNT, 1)
     images[:, :, 8:18, 5:25] = torch.tensor([0.35, 0.2, 0.5]).view(1, 3, 1, 1)
     codes = torch.arange(COUNT)
@@ -29,17 +29,17 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_boxes_follow_the_flips() -> None:
-    images, targets = flip(*batch(), generator())
+def test_boxes_follow_the_turns() -> None:
+    images, targets = turn(*batch(), generator())
     assert [box.tolist() for box in targets.boxes] == [bounds(image) for image in images]
     assert torch.equal(targets.unknown, targets.boxes)
 
 
-def test_all_four_flips_happen() -> None:
-    boxes = [box for seed in range(4) for box in flip(*batch(), generator(seed))[1].boxes.tolist()]
+def test_all_eight_turns_happen() -> None:
+    boxes = [box for seed in range(8) for box in turn(*batch(), generator(seed))[1].boxes.tolist()]
     shares = [boxes.count(box) / len(boxes) for box in map(list, set(map(tuple, boxes)))]
-    assert len(shares) == 4
-    assert 0.1 < min(shares) < max(shares) < 0.4
+    assert len(shares) == 8
+    assert 0.05 < min(shares) < max(shares) < 0.2
 
 
 def test_labels_are_left_as_they_are() -> None:
@@ -49,11 +49,11 @@ def test_labels_are_left_as_they_are() -> None:
         assert torch.equal(getattr(after, name), getattr(before, name))
 
 
-def test_each_cell_of_an_image_is_flipped_with_it() -> None:
+def test_each_cell_of_an_image_is_turned_with_it() -> None:
     images, targets = batch()
     index = torch.tensor([3, 0, 3, 1])
-    _, flipped = augment(images, targets._replace(image=index, boxes=targets.boxes[:4]), generator())
-    assert torch.equal(flipped.boxes[0], flipped.boxes[2])
+    _, turned = augment(images, targets._replace(image=index, boxes=targets.boxes[:4]), generator())
+    assert torch.equal(turned.boxes[0], turned.boxes[2])
 
 
 def test_a_batch_without_cells_is_augmented() -> None:

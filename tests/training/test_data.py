@@ -155,7 +155,7 @@ def test_a_cell_keeps_its_labels_when_another_is_cut_away(unlike: Field) -> None
             assert (code, values) == ((7, [2, 1, 1, 1, 1, 1, 1]) if is_large else (3, [0] * 7))
             large, small = large + bool(is_large), small + (not is_large)
     assert min(large, small) > 0
-    assert large != small
+    assert large + small < 40
 
 
 @pytest.mark.parametrize("mosaic", [0.0, 1.0])

@@ -23,8 +23,8 @@ Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def augment(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[Tensor, Targets]:
-    """Flip `images` (B, 3, S, S) with their labels, and give each another microscope."""
-    images, targets = flip(images, targets, generator)
+    """Turn `images` (B, 3, S, S) with their labels, and give each another microscope."""
+    images, targets = turn(images, targets, generator)
     for transform, probability in TRANSFORMS.items():
         chosen = torch.nonzero(torch.rand(len(images), generator=generator) < probability)[:, 0].to(images.device)
         if len(chosen):
@@ -32,19 +32,20 @@ def augment(images: Tensor, targets: Targets, generator: torch.Generator) -> tup
     return images, targets
 
 
-def flip(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[Tensor, Targets]:
-    """Mirror each image across, down or both; boxes follow."""
-    count, _, height, width = images.shape
-    mirrored = _coins(count, generator, images.device)
-    turned = _coins(count, generator, images.device)
-    images = torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
-    images = torch.where(turned.view(-1, 1, 1, 1), images.flip(2), images)
+def turn(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[Tensor, Targets]:
+    """Turn each image by quarters and mirror it, all eight ways alike; boxes follow and stay tight."""
+    count, side = len(images), images.shape[3]
+    across, down, swapped = (_coins(count, generator, images.device) for _ in range(3))
+    images = torch.where(across.view(-1, 1, 1, 1), images.flip(3), images)
+    images = torch.where(down.view(-1, 1, 1, 1), images.flip(2), images)
+    images = torch.where(swapped.view(-1, 1, 1, 1), images.mT, images)
 
     def follow(boxes: Tensor, image: Tensor) -> Tensor:
-        across = torch.stack((width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]), 1)
-        boxes = torch.where(mirrored[image, None], across, boxes)
-        down = torch.stack((boxes[:, 0], height - boxes[:, 3], boxes[:, 2], height - boxes[:, 1]), 1)
-        return torch.where(turned[image, None], down, boxes)
+        x0, y0, x1, y1 = boxes.unbind(1)
+        x0, x1 = torch.where(across[image], torch.stack((side - x1, side - x0)), torch.stack((x0, x1)))
+        y0, y1 = torch.where(down[image], torch.stack((side - y1, side - y0)), torch.stack((y0, y1)))
+        turned = torch.stack((y0, x0, y1, x1), 1)
+        return torch.where(swapped[image, None], turned, torch.stack((x0, y0, x1, y1), 1))
 
     boxes, unknown = follow(targets.boxes, targets.image), follow(targets.unknown, targets.unknown_image)
     return images, targets._replace(boxes=boxes, unknown=unknown)

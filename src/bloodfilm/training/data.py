@@ -19,6 +19,7 @@ from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.io.images import read_image
 from bloodfilm.training.labels import Labels, forget, join, labels_of
 from bloodfilm.training.paste import Cutouts, paste
+from bloodfilm.training.surround import surround
 
 Sample = tuple[Tensor, Labels]
 
@@ -26,6 +27,9 @@ PAD = 114
 MOSAIC_SCALE = 0.7
 PASTED = 0.3
 """Probability that cells are pasted on a field."""
+
+SURROUNDED = 0.1
+"""Probability that a picture shows the edge of an eyepiece."""
 
 MAX_SQUEEZE = (0.5, 1.3)
 """Limits of the random change of aspect, width over height: some cameras' pictures come squeezed."""
@@ -93,9 +97,9 @@ class FieldDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         random = np.random.default_rng((self.seed, self.epoch, index))
-        if random.random() >= self.mosaic:
-            return self._place(index, random, Window(0, 0, self.image_size, self.image_size))
-        return self._mosaic(index, random)
+        alone = Window(0, 0, self.image_size, self.image_size)
+        sample = self._mosaic(index, random) if random.random() < self.mosaic else self._place(index, random, alone)
+        return surround(*sample, random) if random.random() < SURROUNDED else sample
 
     def _picture(self, index: int) -> Tensor:
         """Return the field with its longer side brought to that of the canvas."""
