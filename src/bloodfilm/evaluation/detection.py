@@ -61,12 +61,12 @@ def match(table: Cells, field: Field, min_iou: float = 0.5) -> tuple[np.ndarray,
         free = np.where(hit < 0, ious, 0)
         if free.size and free.max() >= min_iou:
             hit[free.argmax()] = order[row]
-        elif not _ignored(table.boxes[order[row]], field.ignored):
+        elif not is_ignored(table.boxes[order[row]], field.ignored):
             false += 1
     return hit, false
 
 
-def _ignored(box: np.ndarray, ignored: np.ndarray) -> bool:
+def is_ignored(box: np.ndarray, ignored: np.ndarray) -> bool:
     """Tell if at least half of `box` lies on one ignored cell."""
     inside = np.minimum(box[2:], ignored[:, 2:]) - np.maximum(box[:2], ignored[:, :2])
     area = np.prod(np.clip(inside, 0, None), axis=1)

@@ -39,6 +39,8 @@ class Card(BaseModel):
     description: str = ""
     data: list[str] = []
     limits: list[str] = []
+    calibration: dict[str, float] = {}
+    """Slope and offset of the score, temperatures of types and attributes; they are in the weights already."""
     scores: dict[str, Any] = {}
     sha256: str = ""
 

@@ -1,0 +1,53 @@
+"""How far probabilities are from what comes true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchmetrics.functional.classification import binary_calibration_error
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.evaluation.detection import is_ignored, match
+from bloodfilm.vocabulary import UNKNOWN
+
+BINS = 15
+
+
+def calibration_error(probabilities: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Return the expected calibration error, over 15 bins of equal width; NaN without probabilities."""
+    said = torch.as_tensor(np.asarray(probabilities, np.float32))
+    if not len(said):
+        return float("nan")
+    return float(binary_calibration_error(said, torch.as_tensor(np.asarray(true, bool)).long(), n_bins=BINS))
+
+
+def score_hits(found: Sequence[Cells], truth: Sequence[Field]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return the score of each found cell, those on ignored ones left out, and if it is one at IoU 0.5."""
+    scores, hits = [np.empty(0, np.float32)], [np.empty(0, bool)]
+    for table, field in zip(found, truth, strict=True):
+        hit, _ = match(table, field)
+        right = np.isin(np.arange(len(table)), hit)
+        judged = right | ~np.array([is_ignored(box, field.ignored) for box in table.boxes], bool)
+        scores.append(table.scores[judged])
+        hits.append(right[judged])
+    return np.concatenate(scores), np.concatenate(hits)
+
+
+def score_calibration(found: Sequence[Cells], truth: Sequence[Field], min_score: float) -> dict[str, float]:
+    """Return the calibration error of scores, types and attributes of the cells of at least `min_score`."""
+    tables = [table[table.scores >= min_score] for table in found]
+    errors = {"score": calibration_error(*score_hits(tables, truth))}
+    parts = []
+    for table, field in zip(tables, truth, strict=True):
+        hit, _ = match(table, field)
+        table, cells = table[hit[hit >= 0]], field.cells[hit >= 0]
+        said, true = (np.column_stack((each.codes, each.attributes)) for each in (table, cells))
+        sure = np.column_stack((table.class_scores, table.attribute_scores))
+        parts.append(np.stack((sure, said == true, (said != UNKNOWN) & (true != UNKNOWN))))
+    names = ("class", *truth[0].cells.vocabulary.attribute_names) if truth else ()
+    for name, (sure, right, known) in zip(names, np.concatenate(parts, 1).transpose(2, 0, 1), strict=True):
+        errors[name] = calibration_error(sure[known > 0], right[known > 0])
+    return errors

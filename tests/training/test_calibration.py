@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, softmax
+
+from bloodfilm.cells import Field
+from bloodfilm.detection.detector import Detector
+from bloodfilm.io.images import read_image
+from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.checkpoint import Card
+from bloodfilm.training.calibration import calibrate, fit_logistic, fit_temperature, fold
+
+
+def test_slope_and_offset_of_overconfident_scores_are_found() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, 20_000)
+    hits = random.random(20_000) < expit(0.5 * logits - 1)
+    assert fit_logistic(logits, hits) == pytest.approx((0.5, -1), abs=0.05)
+
+
+@pytest.mark.parametrize("hits", [[], [True] * 100, [False] * 100, [True, False] * 10])
+def test_too_little_to_judge_changes_no_score(hits: list[bool]) -> None:
+    assert fit_logistic(np.zeros(len(hits)), hits) == (1, 0)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_of_probabilities_is_found(temperature: float) -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, (20_000, 4))
+    chances = softmax(logits / temperature, axis=1)
+    codes = (chances.cumsum(1) < random.random((20_000, 1))).sum(1)
+    assert fit_temperature(logits, codes) == pytest.approx(temperature, rel=0.05)
+
+
+def test_a_handful_of_labels_changes_no_probability() -> None:
+    assert fit_temperature(np.eye(4), np.arange(4)) == 1
+
+
+def test_slope_offset_and_temperatures_are_folded_into_the_weights(network: AttriDet) -> None:
+    changed = copy.deepcopy(network)
+    temperatures = [1.0 + place for place in range(len(network.outputs))]
+    fold(changed, 0.5, -1.0, temperatures)
+    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    rois = torch.tensor([[0, 10.0, 10, 40, 40], [1, 5, 20, 30, 60]])
+    with torch.inference_mode():
+        before, after = network.detector(images), changed.detector(images)
+        for old, new in zip(before.levels, after.levels, strict=True):
+            torch.testing.assert_close(new[..., 4], 0.5 * old[..., 4] - 1)
+            torch.testing.assert_close(new[..., :4], old[..., :4])
+            torch.testing.assert_close(new[..., 5:], old[..., 5:])
+        readings = zip(changed.read(after.taps, rois), network.read(before.taps, rois), temperatures, strict=True)
+        for new, old, temperature in readings:
+            torch.testing.assert_close(new, old / temperature)
+
+
+def test_scores_that_are_too_high_are_lowered(network: AttriDet, fields: list[Field]) -> None:
+    card = Card(name="test", image_size=96)
+    changed, after = calibrate(network, card, fields * 10)
+    assert after.calibration["score_offset"] < 0
+    scores = []
+    for each in (network, changed):
+        detector = Detector.from_network(copy.deepcopy(each), card, torch.device("cpu"))
+        scores.append(detector.detect(read_image(fields[0].path), 0.01).scores.sum())
+    assert scores[1] < 0.5 * scores[0]
+
+
+def test_the_given_network_is_not_changed(network: AttriDet, fields: list[Field]) -> None:
+    before = copy.deepcopy(network.state_dict())
+    calibrate(network, Card(name="test", image_size=96), fields)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_fields_without_cells_change_nothing(network: AttriDet, bare: Field) -> None:
+    changed, _ = calibrate(network, Card(name="test", image_size=96), [bare])
+    for old, new in zip(network.state_dict().values(), changed.state_dict().values(), strict=True):
+        assert torch.equal(old, new)
