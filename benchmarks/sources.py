@@ -246,6 +246,21 @@ def write(out: Path) -> dict[str, Path]:
     return written
 
 
+def digests(out: Path) -> dict[str, str]:
+    """Return for each source that is trained on one SHA-256 over names, pictures and labels of its training part."""
+    sums: dict[str, hashlib._Hash] = defaultdict(hashlib.sha256)
+    for name in ("train.json", "crops-train.json"):
+        content = json.loads((out / name).read_text())
+        labels = defaultdict(list)
+        for annotation in content["annotations"]:
+            labels[annotation["image_id"]].append(annotation)
+        for image in content["images"]:
+            found = sums[image["source"]]
+            found.update(json.dumps([image, labels[image["id"]]], sort_keys=True).encode())
+            found.update((out / image["file_name"]).read_bytes())
+    return {source: found.hexdigest() for source, found in sorted(sums.items())}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/data"))

@@ -1,13 +1,11 @@
-"""Make the weights that ship: `src/bloodfilm/weights/attridet-n.safetensors`.
+"""Make a model that ships, ``src/bloodfilm/weights/NAME.safetensors``, from the pictures of `sources.py`.
 
-    python benchmarks/train_shipped.py detector     # boxes and types, from scratch
-    python benchmarks/train_shipped.py microscopes  # boxes at other scales, squeezes and in crowds; red cells
-    python benchmarks/train_shipped.py crops        # box the WBCAtt crops with it
-    python benchmarks/train_shipped.py readings     # types and attributes from fields and crops; boxes stay
-    python benchmarks/train_shipped.py ship         # write the shipped file with its card
+    python benchmarks/train_shipped.py wbc-n
 
-Runs unchanged on CPU and CUDA; a stage that was stopped goes on where it was.
-The curves are in ``build/weights/*/log.csv``.
+goes through all stages: detector (boxes and types, from scratch, all microscopes and scales together), crops (boxes
+for the WBCAtt crops by that detector), readings (types and attributes from fields and crops; boxes stay), and ship
+(calibrated on validation fields, with its card). Runs unchanged on CPU and CUDA. What was done before is not done
+again, and a training that was stopped goes on where it was; the curves are in ``build/NAME/*/log.csv``.
 """
 
 from __future__ import annotations
@@ -20,90 +18,97 @@ from pathlib import Path
 import numpy as np
 
 import sources
+from bloodfilm import Field
 from bloodfilm.detection.detector import Detector
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, save
+from bloodfilm.training.calibration import calibrate
 from bloodfilm.training.supervised import STATE, Settings, train
-from bloodfilm.weights import DEFAULT_MODEL, WEIGHTS
+from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
 
-IMAGE_SIZE = 416
-STAGES = {
-    "detector": Settings(epochs=15, image_size=IMAGE_SIZE, batch=8, learning_rate=1.5e-3),
-    "microscopes": Settings(
-        epochs=6, image_size=IMAGE_SIZE, batch=8, learning_rate=8e-4, warm_up=0.3, mirrored=0.7, scale=(0.25, 1.4)
-    ),
-    "readings": Settings(epochs=6, image_size=IMAGE_SIZE, batch=16, learning_rate=1e-3, keep_detection=True),
-}
-BEGUN_WITH = {"microscopes": "detector", "readings": "microscopes"}
+DETECTOR = Settings(
+    epochs=26, image_size=416, batch=8, learning_rate=1.5e-3, mirrored=0.5, scale=(0.25, 1.4), workers=1
+)
+READINGS = Settings(epochs=6, image_size=416, batch=16, learning_rate=1e-3, keep_detection=True, workers=1)
+SHIPPED = {"wbc-n": "n", "wbc-s": "s"}
+
+REPEATED = {"chula-negatives": 5}
+"""How often a source is shown in an epoch, if not once: films without white cells are few."""
 
 
-def run(stage: str, data: Path, out: Path, device: str, epochs: int | None) -> None:
-    settings = replace(STAGES[stage], device=device)
-    if epochs:
-        settings = replace(settings, epochs=epochs)
-    fields = read_coco(data / "train.json")
-    if stage in BEGUN_WITH:
-        settings = replace(settings, init=str(out / BEGUN_WITH[stage] / "last.safetensors"))
-    if stage == "readings":
-        fields = fields + read_coco(data / "crops-train-boxed.json")
-    singles = [field for field in fields if field.source == "txl-pbc" and len(field.cells) == 1]
-    print(f"{stage}: {len(fields)} pictures, {settings.epochs} epochs", flush=True)
+def shown(fields: list[Field]) -> list[Field]:
+    return [field for field in fields for _ in range(REPEATED.get(field.source, 1))]
+
+
+def single_cells(fields: list[Field]) -> list[Field]:
+    """Return the fields whose one white cell can be cut out and pasted on others."""
+    return [field for field in fields if field.source == "txl-pbc" and len(field.cells) == 1]
+
+
+def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
+    """Train, or go on training, in `out`; return the weights of the last epoch."""
+    print(f"{out}: {len(fields)} pictures, {settings.epochs} epochs", flush=True)
     train(
         fields,
         read_coco(data / "val.json"),
-        out / stage,
+        out,
         settings,
-        resume=(out / stage / STATE).exists(),
-        singles=singles if stage == "microscopes" else (),
+        resume=(out / STATE).exists(),
+        singles=[] if settings.keep_detection else single_cells(fields),
         report=lambda row: print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True),
     )
+    return out / "last.safetensors"
 
 
-def box_crops(data: Path, out: Path, device: str) -> None:
+def box_crops(data: Path, weights: Path, boxed: Path, device: str) -> None:
     """Give each WBCAtt crop the box found nearest its centre; crops without a sure one are left out."""
-    detector = Detector(out / BEGUN_WITH["readings"] / "last.safetensors", device)
+    detector = Detector(weights, device)
     content = json.loads((data / "crops-train.json").read_text())
     for annotation, image in zip(content["annotations"], content["images"], strict=True):
-        found = detector.detect(read_image(data / image["file_name"]), min_score=0.4)
+        image["file_name"] = str((data / image["file_name"]).resolve())
+        found = detector.detect(read_image(image["file_name"]), min_score=0.4)
         middle = np.array([image["width"], image["height"]]) / 2
         inside = ((found.boxes[:, :2] < middle) & (found.boxes[:, 2:] > middle)).all(1)
         x0, y0, x1, y1 = found.boxes[inside][0].tolist() if inside.any() else [0] * 4
         annotation["bbox"] = [x0, y0, x1 - x0, y1 - y0]
     kept = [a for a in content["annotations"] if a["bbox"][2] > 0]
-    shown = {a["image_id"] for a in kept}
-    images = [image for image in content["images"] if image["id"] in shown]
-    (data / "crops-train-boxed.json").write_text(json.dumps(content | {"images": images, "annotations": kept}))
-    print(f"{len(kept)} of {len(content['images'])} crops boxed")
+    of_kept = {a["image_id"] for a in kept}
+    images = [image for image in content["images"] if image["id"] in of_kept]
+    boxed.write_text(json.dumps(content | {"images": images, "annotations": kept}))
+    print(f"{len(kept)} of {len(content['images'])} crops boxed", flush=True)
 
 
-def ship(data: Path, out: Path) -> None:
-    weights = out / "readings" / "last.safetensors"
-    network, card = load(weights)
+def ship(name: str, data: Path, weights: Path, target: Path) -> None:
     text = json.loads((Path(__file__).parent / "card.json").read_text())
-    scores = score_sources(bloodfilm_model(weights), read_coco(data / "test.json") + read_coco(data / "lld.json"))
+    network, card = calibrate(*load(weights), read_coco(data / "val.json"))
+    card = card.model_copy(update=text | {"name": name, "data_sha256": sources.digests(data)})
+    save(target, network, card, half=True)
+    scores = score_sources(bloodfilm_model(target), read_coco(data / "test.json") + read_coco(data / "lld.json"))
     scores = {source: {k: round(v, 3) for k, v in s.items() if v == v} for source, s in scores.items()}
-    card = card.model_copy(update=text | {"name": DEFAULT_MODEL, "scores": scores})
-    save(WEIGHTS / f"{DEFAULT_MODEL}.safetensors", network, card, half=True)
+    save(target, network, card.model_copy(update={"scores": scores}), half=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=[*STAGES, "crops", "ship"])
+    parser.add_argument("name", choices=SHIPPED)
     parser.add_argument("--data", type=Path, default=Path("build/data"))
-    parser.add_argument("--out", type=Path, default=Path("build/weights"))
+    parser.add_argument("--out", type=Path, default=Path("build"))
+    parser.add_argument("--target", type=Path, default=WEIGHTS, help="Folder for the finished model.")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--epochs", type=int)
     args = parser.parse_args()
     if not (args.data / "train.json").exists():
         sources.write(args.data)
-    if args.stage == "crops":
-        box_crops(args.data, args.out, args.device)
-    elif args.stage == "ship":
-        ship(args.data, args.out)
-    else:
-        run(args.stage, args.data, args.out, args.device, args.epochs)
+    out, boxed = args.out / args.name, args.out / args.name / "crops-boxed.json"
+    fields = read_coco(args.data / "train.json")
+    settings = replace(DETECTOR, size=SHIPPED[args.name], device=args.device)
+    detector = run(shown(fields), args.data, out / "detector", settings)
+    if not boxed.exists():
+        box_crops(args.data, detector, boxed, args.device)
+    settings = replace(READINGS, init=str(detector), device=args.device)
+    readings = run(fields + read_coco(boxed), args.data, out / "readings", settings)
+    ship(args.name, args.data, readings, args.target / f"{args.name}.safetensors")
 
 
 if __name__ == "__main__":

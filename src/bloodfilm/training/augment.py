@@ -115,8 +115,8 @@ def compress(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 TRANSFORMS: dict[Transform, float] = {
-    restain: 0.8,
-    change_camera: 0.8,
+    restain: 0.5,
+    change_camera: 0.5,
     defocus: 0.3,
     vignette: 0.2,
     add_noise: 0.2,

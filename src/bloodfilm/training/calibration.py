@@ -77,7 +77,7 @@ def fold(network: AttriDet, slope: float, offset: float, temperatures: Sequence[
     """
     channel = network.detector.detect.score_channel(0)
     for name, tensor in network.detector.detect.m.named_parameters():
-        scores = tensor.unflatten(0, (3, -1))[:, channel]
+        scores = tensor.view(3, -1, *tensor.shape[1:])[:, channel]
         scores.mul_(slope)
         if name.endswith("bias"):
             scores.add_(offset)

@@ -14,7 +14,7 @@ from bloodfilm.training.assignment import Matches, assign
 from bloodfilm.training.labels import WHITE, Targets
 from bloodfilm.vocabulary import UNKNOWN
 
-BOX_GAIN, OBJECTNESS_GAIN, CLASS_GAIN = 0.05, 0.7, 0.3 * 14 / 80
+BOX_GAIN, OBJECTNESS_GAIN, CLASS_GAIN = 0.2, 0.7, 0.3 * 14 / 80
 AUXILIARY_GAIN = 0.3
 LEVEL_WEIGHTS = (4.0, 1.0, 0.4)
 
