@@ -23,7 +23,7 @@ from bloodfilm.detection.detector import Detector
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, save
-from bloodfilm.training.calibration import calibrate
+from bloodfilm.training.finish import finish
 from bloodfilm.training.supervised import STATE, Settings, train
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
@@ -82,7 +82,7 @@ def box_crops(data: Path, weights: Path, boxed: Path, device: str) -> None:
 
 def ship(name: str, data: Path, weights: Path, target: Path) -> None:
     text = json.loads((Path(__file__).parent / "card.json").read_text())
-    network, card = calibrate(*load(weights), read_coco(data / "val.json"))
+    network, card = finish(*load(weights), read_coco(data / "train.json"), read_coco(data / "val.json"))
     card = card.model_copy(update=text | {"name": name, "data_sha256": sources.digests(data)})
     save(target, network, card, half=True)
     scores = score_sources(bloodfilm_model(target), read_coco(data / "test.json") + read_coco(data / "lld.json"))

@@ -162,3 +162,10 @@ def test_tables_of_one_picture_share_its_scale_and_others_have_none() -> None:
     one, other = Cells([[0, 0, 30, 50]], scale=SQUEEZED), Cells([[0, 0, 9, 9]])
     assert concatenate([one, one]).scale == SQUEEZED
     assert concatenate([one, other]).scale is None
+
+
+def test_joined_parts_are_as_new_as_the_newest() -> None:
+    one, two, none = (Cells([[0, 0, 9, 9]], novelty=novelty) for novelty in (0.5, 2.0, None))
+    assert concatenate([one, two, none]).novelty == 2
+    assert concatenate([none, none]).novelty is None
+    assert two[[0]].novelty == 2

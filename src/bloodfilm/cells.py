@@ -22,7 +22,7 @@ IntArray = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the pixels of a picture are, by its red cells, and how it was searched.
+    """How large the pixels of a picture are, by its red cells or as somebody said, and how it was searched.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Scale:
     error : float
         Standard error of it, as a share.
     red_cells : int
-        Red cells that were measured.
+        Red cells that were measured; 0 if the file or the user said how large a pixel is.
     sure : bool
         If they are enough, and agree.
     resized : (float, float)
@@ -48,7 +48,8 @@ class Scale:
         x, y = self.um_per_px
         squeezed = f", squeezed to {y / x:.0%} of its width" if max(x / y, y / x) > MAX_SQUEEZE else ""
         doubt = "" if self.sure else "perhaps "
-        return f"{doubt}{y:.3f} µm per pixel by {self.red_cells} red cells{squeezed}"
+        origin = f"by {self.red_cells} red cells" if self.red_cells else "as given"
+        return f"{doubt}{y:.3f} µm per pixel {origin}{squeezed}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,8 @@ class Cells:
         Free further columns.
     scale : Scale, optional
         Of the picture, if it is known.
+    novelty : float, optional
+        How unlike the picture is to those that the model learned from; above 1 are 1 % of pictures like those.
 
     Raises
     ------
@@ -92,6 +95,7 @@ class Cells:
     vocabulary: Vocabulary = LLD
     extra: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     scale: Scale | None = None
+    novelty: float | None = None
 
     def __post_init__(self) -> None:
         boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
@@ -213,7 +217,10 @@ class Cells:
 
 
 def concatenate(tables: Iterable[Cells]) -> Cells:
-    """Join tables of one vocabulary into one, with the further columns and the scale that all of them share."""
+    """Join tables of one vocabulary into one, with the further columns and the scale that all of them share.
+
+    The novelty is that of the most unlike part.
+    """
     parts = list(tables)
     if not parts:
         return Cells.empty()
@@ -226,6 +233,7 @@ def concatenate(tables: Iterable[Cells]) -> Cells:
         vocabulary=parts[0].vocabulary,
         extra={name: np.concatenate([part.extra[name] for part in parts]) for name in sorted(shared)},
         scale=parts[0].scale if len({part.scale for part in parts}) == 1 else None,
+        novelty=max((part.novelty for part in parts if part.novelty is not None), default=None),
     )
 
 

@@ -66,6 +66,9 @@ def detect(
     region: Annotated[
         tuple[int, int, int, int] | None, typer.Option(metavar="X0 Y0 X1 Y1", help="Search this part, in pixels.")
     ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(min=0.001, help="Micrometres per pixel, where the red cells do not tell.")
+    ] = None,
     keep_candidates: Annotated[
         bool, typer.Option("--keep-candidates", help="Also write candidates.json, with scores down to 0.01.")
     ] = False,
@@ -98,14 +101,16 @@ def detect(
                 failures.append((str(path), reason))
                 progress.advance(task)
 
-            for field in detect_files(detector, pictures, lowest, tile, batch, region, failed):
+            for field in detect_files(detector, pictures, lowest, tile, batch, region, failed, pixel_size):
                 fields.append(_named(field, common))
                 progress.advance(task)
     finally:
         if fields or failures:
-            info = provenance(detector, min_score=min_score, tile=tile, region=region)
+            info = provenance(detector, min_score=min_score, tile=tile, region=region, pixel_size=pixel_size)
             count = _write_results(out, formats, fields, failures, info, lowest)
             console.print(f"{count} cells on {len(fields)} of {len(pictures)} pictures -> {out}")
+            if new := sum((field.cells.novelty or 0) > 1 for field in fields):
+                console.print(f"{new} pictures are unlike those the model learned from (novelty above 1): check them")
     if failures:
         console.print(f"{len(failures)} pictures failed, listed in {out / 'failed.csv'}", style="red")
         console.print("the first: " + ": ".join(failures[0]), style="red", soft_wrap=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -135,3 +136,15 @@ def test_pictures_are_read_only_as_far_ahead_as_needed(
     last.unlink()
     with pytest.raises(PictureError, match="no such file"):
         list(found)
+
+
+def test_files_say_their_pixel_size_unless_the_caller_does(
+    detector: Detector, files: list[Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "film.tif"
+    tifffile.imwrite(path, read_image(files[0]), resolution=(5000, 5000), resolutionunit="CENTIMETER")
+    for given, wanted in ((None, 2.0), (1.5, 1.5)):
+        field, other = detect_files(detector, [path, files[0]], 0.4, pixel_size=given)
+        assert field.cells.scale is not None
+        assert field.cells.scale.um_per_px == pytest.approx((wanted, wanted))
+        assert (other.cells.scale is None) == (given is None)

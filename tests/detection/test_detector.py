@@ -256,3 +256,12 @@ def test_a_model_that_finds_red_cells_says_the_scale(
 
 def test_a_model_without_red_cells_says_no_scale(detector: Detector, picture: np.ndarray) -> None:
     assert detector.detect(picture).scale is None
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+def test_a_given_pixel_size_is_said_and_searched_by(detector: Detector, picture: np.ndarray, tile: int | None) -> None:
+    scale = detector.detect(picture, tile=tile, pixel_size=1.5).scale
+    assert scale is not None
+    assert scale.um_per_px == pytest.approx((1.5, 1.5))
+    assert str(scale) == "1.500 µm per pixel as given"
+    assert min(scale.resized) > 2

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bloodfilm.detection.ruler import LEARNED, MAX_SIDE, Ruler, measure, right_size, whole_sizes
+from bloodfilm.detection.ruler import LEARNED, MAX_SIDE, Ruler, measure, right_size, surest, whole_sizes
 
 SHAPE = (480, 640)
 
@@ -77,3 +77,13 @@ def test_the_scale_says_what_was_done() -> None:
 def test_a_search_never_gets_too_large() -> None:
     size = right_size(sure(4, 4), SHAPE, (416, 555))
     assert max(size) <= MAX_SIDE
+
+
+def test_a_given_pixel_size_counts_where_red_cells_do_not_tell() -> None:
+    given = surest(None, 0.25)
+    assert given is not None
+    assert given.sure
+    assert given.um_per_px == (0.25, 0.25)
+    assert surest(Ruler(40, 40, 0.3, 50), 0.25) == given
+    assert surest(sure(40, 40), 0.25) == sure(40, 40)
+    assert surest(None, None) is None

@@ -298,3 +298,8 @@ def test_other_cells_are_not_taken_for_white_ones(tmp_path: Path, name: str) -> 
     assert len(read.cells) == 0
     assert [len(boxes) for boxes in read.auxiliary.values()] == [1]
     assert read.complete == set(read.auxiliary)
+
+
+def test_the_novelty_of_a_picture_is_kept(field: Field, tmp_path: Path) -> None:
+    write_coco(tmp_path / "a.json", [replace(field, cells=replace(field.cells, novelty=1.25)), field])
+    assert [read.cells.novelty for read in read_coco(tmp_path / "a.json")] == [1.25, None]

@@ -66,3 +66,11 @@ def test_what_is_no_table_of_cells_is_an_error_with_its_name(tmp_path: Path, con
         (tmp_path / "cells.csv").write_text(content)
     with pytest.raises(LabelError, match=r"cells\.csv: not a table of cells"):
         read_csv(tmp_path / "cells.csv")
+
+
+def test_each_row_says_the_novelty_of_its_picture(field: Field) -> None:
+    known = replace(field, cells=replace(field.cells, novelty=1.5), name="known.png")
+    assert "novelty" not in to_table([field])
+    table = to_table([field, known])
+    assert table["novelty"].isna().tolist() == [True] * 3 + [False] * 3
+    assert table["novelty"].iloc[-1] == 1.5

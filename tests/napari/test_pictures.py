@@ -108,3 +108,9 @@ def test_a_stack_seen_from_the_side_is_refused(viewer_model: ViewerModel) -> Non
     viewer_model.dims.order = (1, 0, 2)
     with pytest.raises(UserError, match="last two axes"):
         pictures.whole(layer, viewer_model)
+
+
+def test_a_scale_in_micrometres_is_a_pixel_size(viewer_model: ViewerModel) -> None:
+    layer = viewer_model.add_image(PICTURE, rgb=True, scale=(250, 250), units=("nm", "nm"))
+    assert pictures.pixel_size(layer) == pytest.approx(0.25)
+    assert pictures.pixel_size(viewer_model.add_image(PICTURE, rgb=True, scale=(0.5, 0.5))) is None

@@ -40,7 +40,7 @@ def levels(value: float = 0.0) -> list[Tensor]:
 
 
 def losses(raw: list[Tensor], wanted: Targets, detect: Detect) -> dict[str, Tensor]:
-    return detection_losses(Features(tuple(raw), (torch.empty(0), torch.empty(0))), wanted, detect)
+    return detection_losses(Features(tuple(raw), (torch.empty(0), torch.empty(0)), torch.empty(0)), wanted, detect)
 
 
 def perfect(wanted: Targets, detect: Detect) -> list[Tensor]:
@@ -181,7 +181,7 @@ def test_a_few_steps_on_one_batch_lower_the_loss(network: AttriDet) -> None:
     images, wanted = torch.rand(2, 3, 64, 96), targets()
     optimizer = torch.optim.AdamW(learner.detector.parameters(), 2e-3)
     history = []
-    for _ in range(15):
+    for _ in range(30):
         found = detection_losses(learner.detector(images), wanted, learner.detector.detect)
         loss = torch.stack(list(found.values())).sum()
         optimizer.zero_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from torch import Tensor
 from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
 from bloodfilm.detection.letterbox import fit, resize
-from bloodfilm.detection.ruler import Ruler, measure, right_size, whole_sizes
+from bloodfilm.detection.ruler import Ruler, measure, right_size, surest, whole_sizes
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
@@ -80,6 +82,7 @@ class Detector:
         self.card = card
         self.device = device
         self.precision = precision or fastest_precision(device)
+        self.novelty = copy.deepcopy(network.novelty).to(device)
         network = network.fuse().to(device, self.precision)
         self.network = network.to(memory_format=torch.channels_last)
         vocabulary = card.vocabulary
@@ -97,6 +100,7 @@ class Detector:
         min_score: float = MIN_SCORE,
         tile: int | None = None,
         batch: int = 8,
+        pixel_size: float | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Cells:
@@ -113,6 +117,8 @@ class Detector:
             whole, larger ones in tiles of 640 px.
         batch : int
             Tiles in one pass.
+        pixel_size : float, optional
+            Micrometres per pixel, used where the red cells do not tell.
         progress : callable, optional
             Called with the number of tiles done and in all.
         cancelled : callable, optional
@@ -128,19 +134,23 @@ class Detector:
             tiles = [Tile(0, 0, picture.shape[1], picture.shape[0])]
         else:
             tiles = split_tiles(picture.shape[1], picture.shape[0], tile or DEFAULT_TILE)
-        ruler = self._measure(picture, tiles, batch) if self.card.auxiliary and len(tiles) > 1 else None
+        ruler = None
+        if len(tiles) > 1:
+            ruler = surest(self._measure(picture, tiles, batch) if self.card.auxiliary else None, pixel_size)
         found: list[Cells] = []
         for first in range(0, len(tiles), check_batch(batch)):
             if cancelled and cancelled():
                 raise Cancelled
             chunk = tiles[first : first + batch]
-            tables = self.detect_batch([tile.of(picture) for tile in chunk], min_score, ruler)
+            parts = [tile.of(picture) for tile in chunk]
+            tables = self.detect_batch(parts, min_score, ruler, [pixel_size] * len(parts))
             found += [t.keep_own(table.shifted(t.x0, t.y0)) for t, table in zip(chunk, tables, strict=True)]
             if progress:
                 progress(len(found), len(tiles))
         if len(found) == 1:
             return found[0]
-        return suppress_overlaps(concatenate(found), MAX_OVERLAP).in_order()
+        together = replace(concatenate(found), novelty=median_novelty(found))
+        return suppress_overlaps(together, MAX_OVERLAP).in_order()
 
     def _measure(self, picture: RGB, tiles: Sequence[Tile], batch: int) -> Ruler | None:
         """Measure the red cells on a few tiles from all over the picture."""
@@ -151,26 +161,33 @@ class Detector:
         return measure(np.concatenate(sizes))
 
     def detect_batch(
-        self, pictures: Sequence[RGB], min_score: float = MIN_SCORE, ruler: Ruler | None = None
+        self,
+        pictures: Sequence[RGB],
+        min_score: float = MIN_SCORE,
+        ruler: Ruler | None = None,
+        pixel_sizes: Sequence[float | None] | None = None,
     ) -> list[Cells]:
         """Find the cells of several (H, W, 3) uint8 pictures; those that come to one size share a pass.
 
         Where the red cells say that a picture is squeezed, or magnified unlike those that the network learned
-        from, it is searched once more as it should be; with `ruler`, all of them are searched by that at once.
+        from, it is searched once more as it should be; so it is by its one of `pixel_sizes`, in micrometres,
+        where they do not say it. With `ruler`, all of them are searched by that at once.
         """
         shapes = [picture.shape[:2] for picture in pictures]
         sizes = [right_size(ruler, shape, fit(shape, self.card.image_size)) for shape in shapes]
         seen = self._search(pictures, sizes, min_score)
         cells = [cells for cells, _ in seen]
-        rulers = [ruler or measure(whole_sizes(red, shape)) for (_, red), shape in zip(seen, shapes, strict=True)]
+        measured = [measure(whole_sizes(red, shape)) for (_, red), shape in zip(seen, shapes, strict=True)]
+        given = pixel_sizes or [None] * len(pictures)
+        rulers = [ruler or surest(*known) for known in zip(measured, given, strict=True)]
         better = [right_size(*known) for known in zip(rulers, shapes, sizes, strict=True)]
         again = [row for row, (now, then) in enumerate(zip(better, sizes, strict=True)) if now != then]
         second = self._search([pictures[row] for row in again], [better[row] for row in again], min_score)
         for row, (found, _) in zip(again, second, strict=True):
             cells[row] = found
         return [
-            replace(found, scale=each.scale(shape, size) if each else None)
-            for found, each, shape, size in zip(cells, rulers, shapes, better, strict=True)
+            replace(found, scale=each.scale(shape, size) if each else None, novelty=first.novelty)
+            for found, (first, _), each, shape, size in zip(cells, seen, rulers, shapes, better, strict=True)
         ]
 
     def _search(
@@ -182,16 +199,25 @@ class Detector:
         for shape in dict.fromkeys(image.shape for image in images):
             rows = [row for row, image in enumerate(images) if image.shape == shape]
             batch = torch.stack([images[row] for row in rows])
-            batch = batch.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
-            found = self.network.find(batch, max(min_score, LOWEST_SCORE), MAX_OVERLAP)
+            found = self.network.find(self._as_input(batch), max(min_score, LOWEST_SCORE), MAX_OVERLAP)
+            novelties = self.novelty(found.described).tolist()
             found = found._replace(classes=torch.where(self._taught, found.classes, 0)).cpu()
             for place, row in enumerate(rows):
                 height, width = pictures[row].shape[:2]
                 back = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, np.float32)
                 red = [part.boxes[part.image == place].numpy() * back for part in found.auxiliary[:1]]
                 cells = self._cells(found, found.image == place, back, (width, height))
-                results[row] = cells, red[0] if red else np.empty((0, 4), np.float32)
+                novelty = novelties[place] if math.isfinite(novelties[place]) else None
+                results[row] = replace(cells, novelty=novelty), red[0] if red else np.empty((0, 4), np.float32)
         return [results[row] for row in range(len(pictures))]
+
+    def _as_input(self, images: Tensor) -> Tensor:
+        return images.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
+
+    def describe(self, picture: RGB) -> Tensor:
+        """Return what a picture (H, W, 3) uint8 looks like to the network, for `bloodfilm.nets.novelty`."""
+        images = self._as_input(resize(picture, fit(picture.shape, self.card.image_size))[None])
+        return self.network.find(images, min_score=1.0).described[0].cpu()
 
     def _cells(self, found: Found, mine: Tensor, back: npt.NDArray[np.float32], picture: tuple[int, int]) -> Cells:
         boxes = np.minimum(found.boxes.numpy() * back, np.array(picture * 2, np.float32))
@@ -224,6 +250,12 @@ def detect(
     """
     picture = read_image(image) if isinstance(image, str | Path) else image
     return Detector(model, device).detect(picture, **options)
+
+
+def median_novelty(tables: Sequence[Cells]) -> float | None:
+    """Return the median novelty of the parts of a picture; None if none has one."""
+    known = [table.novelty for table in tables if table.novelty is not None]
+    return float(np.median(known)) if known else None
 
 
 def check_batch(batch: int) -> int:

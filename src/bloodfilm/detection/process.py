@@ -53,6 +53,7 @@ class DetectionProcess:
         min_score: float,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        pixel_size: float | None = None,
     ) -> Outcome | None:
         """Find the cells of `image`, with the arguments of `Detector`; None if `cancelled` said yes.
 
@@ -66,7 +67,8 @@ class DetectionProcess:
         with self._one_at_a_time:
             connection = self._connection or self._start()
             try:
-                connection.send({"image": image, "model": model, "device": device, "min_score": min_score})
+                request = {"model": model, "device": device, "min_score": min_score, "pixel_size": pixel_size}
+                connection.send(request | {"image": image})
                 return self._wait(connection, progress, cancelled)
             except (EOFError, OSError):
                 self._end()

@@ -32,7 +32,7 @@ class Ruler:
     error : float
         Standard error of the larger of both, as a share of it.
     cells : int
-        Red cells measured.
+        Red cells measured; 0 if somebody said how large a pixel is.
     """
 
     width: float
@@ -42,8 +42,8 @@ class Ruler:
 
     @property
     def sure(self) -> bool:
-        """If enough red cells agree."""
-        return self.cells >= MIN_RED_CELLS and self.error <= MAX_ERROR
+        """If enough red cells agree, or nothing had to be measured."""
+        return not self.cells or (self.cells >= MIN_RED_CELLS and self.error <= MAX_ERROR)
 
     @property
     def um_per_px(self) -> tuple[float, float]:
@@ -78,6 +78,13 @@ def measure(sizes: npt.NDArray[np.float64]) -> Ruler | None:
     spread = 1.4826 * np.median(np.abs(sizes - medians), axis=0) / medians
     error = 1.2533 * float(spread.max()) / np.sqrt(len(sizes))
     return Ruler(float(medians[0]), float(medians[1]), error, len(sizes))
+
+
+def surest(measured: Ruler | None, pixel_size: float | None) -> Ruler | None:
+    """Return the `measured` ruler if it is sure; else, if it is known, that of `pixel_size` in micrometres."""
+    if pixel_size is None or (measured and measured.sure):
+        return measured
+    return Ruler(RED_CELL_UM / pixel_size, RED_CELL_UM / pixel_size, 0.0, 0)
 
 
 def right_size(ruler: Ruler | None, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:

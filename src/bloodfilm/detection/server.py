@@ -44,6 +44,7 @@ def _answer(
     model: str,
     device: str,
     min_score: float,
+    pixel_size: float | None,
 ) -> tuple[str, Any]:
     from bloodfilm.detection.detector import Cancelled, Detector
     from bloodfilm.detection.provenance import provenance
@@ -58,6 +59,7 @@ def _answer(
         cells = detector.detect(
             image,
             min_score,
+            pixel_size=pixel_size,
             progress=lambda done, total: connection.send(("progress", (done, total))),
             cancelled=connection.poll,
         )
@@ -65,7 +67,8 @@ def _answer(
         connection.recv()
         return "cancelled", None
     seconds = time.perf_counter() - begin
-    return "done", (cells, seconds, detector.running_on, provenance(detector, min_score=min_score))
+    info = provenance(detector, min_score=min_score, pixel_size=pixel_size)
+    return "done", (cells, seconds, detector.running_on, info)
 
 
 def main() -> None:

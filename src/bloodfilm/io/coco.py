@@ -36,6 +36,7 @@ class _Image(BaseModel):
     source: str = ""
     not_exhaustive_category_ids: list[int] = []
     scale: Scale | None = None
+    novelty: float | None = None
 
 
 class _Annotation(BaseModel):
@@ -165,6 +166,7 @@ def _field(
         attribute_scores=np.array(scores, np.float32).reshape(-1, a),
         vocabulary=vocabulary,
         scale=image.scale,
+        novelty=image.novelty,
     )
     picture = first_there(folders, image.file_name) or path.parent / image.file_name
     open_kinds = {others[id_] for id_ in image.not_exhaustive_category_ids if id_ in others}
@@ -197,6 +199,8 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
             images[-1]["source"] = field.source
         if field.cells.scale:
             images[-1]["scale"] = asdict(field.cells.scale)
+        if field.cells.novelty is not None:
+            images[-1]["novelty"] = round(field.cells.novelty, 3)
         if open_kinds := [i for i, name in enumerate(names, start=1) if name in others and name not in field.complete]:
             images[-1]["not_exhaustive_category_ids"] = open_kinds
         for row in range(len(field.cells)):

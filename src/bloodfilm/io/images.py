@@ -19,6 +19,7 @@ stacks
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ from bloodfilm.errors import PictureError
 RGB = npt.NDArray[np.uint8]
 
 MIN_SIDE = 8
+MICROSCOPE = (0.01, 2.0)
+"""Limits of the micrometres per pixel of a blood film's picture; anything else is a printer's resolution."""
+
+MICROMETRES = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3}
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", *TIFF_SUFFIXES)
 
@@ -120,6 +125,34 @@ def read_image(path: str | Path) -> RGB:
     except Exception as error:  # noqa: BLE001  decoders raise anything on a broken file
         raise PictureError(str(path), f"it cannot be read as a picture ({error}).") from error
     return as_rgb(array, str(path))
+
+
+def read_pixel_size(path: str | Path) -> float | None:
+    """Return the micrometres per pixel that an OME-TIFF or TIFF file tells; None if they are none of a microscope."""
+    path = Path(path)
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return None
+    try:
+        with tifffile.TiffFile(path) as file:
+            x, y = _ome_pixel_size(file) if file.is_ome else _tiff_pixel_size(file)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, tifffile.TiffFileError):
+        return None
+    size = math.sqrt(x * y)
+    return size if MICROSCOPE[0] <= size <= MICROSCOPE[1] else None
+
+
+def _ome_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:
+    content = tifffile.xml2dict(file.ome_metadata or "")["OME"]["Image"]
+    pixels = (content[0] if isinstance(content, list) else content)["Pixels"]
+    x, y = (
+        float(pixels[f"PhysicalSize{axis}"]) * MICROMETRES[pixels.get(f"PhysicalSize{axis}Unit", "µm")] for axis in "XY"
+    )
+    return x, y
+
+
+def _tiff_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:
+    x, y = file.pages.first.get_resolution(tifffile.RESUNIT.MICROMETER)
+    return 1 / x, 1 / y
 
 
 def _read_tiff(path: Path) -> npt.NDArray[Any]:

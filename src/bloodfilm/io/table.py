@@ -27,6 +27,9 @@ def to_table(fields: Iterable[Field]) -> pd.DataFrame:
     ]
     cells = concatenate(tables)
     frame = pd.DataFrame(cells.boxes.round(2), columns=CORNERS)
+    if any(field.cells.novelty is not None for field in fields):
+        cells_of = [len(field.cells) for field in fields]
+        frame["novelty"] = np.repeat([np.nan if f.cells.novelty is None else f.cells.novelty for f in fields], cells_of)
     frame.insert(0, "image", [field.name or str(field.path) for field in fields for _ in range(len(field.cells))])
     return pd.concat([frame, cells.to_frame()], axis=1)
 

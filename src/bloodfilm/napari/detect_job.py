@@ -27,13 +27,15 @@ class DetectJob(QObject):
     failed = Signal(str)
     cancelled = Signal()
 
-    def __init__(self, process: DetectionProcess, parts: Sequence[Part], model: str, device: str) -> None:
+    def __init__(
+        self, process: DetectionProcess, parts: Sequence[Part], model: str, device: str, pixel_size: float | None = None
+    ) -> None:
         super().__init__()
         self._stop = threading.Event()
 
         def run() -> Outcome | str | None:
             try:
-                return self._search(process, parts, model, device)
+                return self._search(process, parts, model, device, pixel_size)
             except (UserError, RuntimeError) as error:
                 return str(error)
 
@@ -41,7 +43,9 @@ class DetectJob(QObject):
         self._worker.returned.connect(self._on_returned)
         self._worker.errored.connect(lambda error: self.failed.emit(f"{type(error).__name__}: {error}"))
 
-    def _search(self, process: DetectionProcess, parts: Sequence[Part], model: str, device: str) -> Outcome | None:
+    def _search(
+        self, process: DetectionProcess, parts: Sequence[Part], model: str, device: str, pixel_size: float | None
+    ) -> Outcome | None:
         outcomes: list[Outcome] = []
         for part in parts:
             outcome = process.detect(
@@ -51,6 +55,7 @@ class DetectJob(QObject):
                 CANDIDATE_SCORE,
                 partial(self._on_progress, len(outcomes), len(parts)),
                 lambda: self._stop.is_set() or self._worker.abort_requested,
+                pixel_size,
             )
             if outcome is None:
                 return None

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 WHOLE, VIEW, RECTANGLE = "whole picture", "current view", "drawn rectangles"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 OPEN_FILE = "open a file…"
+UNLIKE = "Unlike the pictures that the model learned from: check what it found"
 REGION_KEY = "bloodfilm_region"
 
 
@@ -168,7 +169,7 @@ class DetectWidget(QWidget):
             self._say_error(str(error))
             return
         model = self.model.currentData() or self.model.currentText()
-        self._job = DetectJob(self._process, parts, model, self.device.currentText())
+        self._job = DetectJob(self._process, parts, model, self.device.currentText(), pictures.pixel_size(layer))
         self._job.progressed.connect(self._on_progress)
         self._job.finished.connect(lambda outcome: self._on_finished(outcome, layer, parts[0].index))
         self._job.failed.connect(self._on_failed)
@@ -199,6 +200,8 @@ class DetectWidget(QWidget):
         shapes = self.viewer.add_shapes(arguments.pop("data"), **arguments)
         candidates = Candidates.of(shapes)
         details = [str(outcome.cells.scale)] if outcome.cells.scale else []
+        if (outcome.cells.novelty or 0) > 1:
+            details.append(f"<span style='color:#e0a030'>{UNLIKE} (novelty {outcome.cells.novelty:.1f})</span>")
         details.append(f"{outcome.seconds:.2f} s on {outcome.running_on}")
         self._results[shapes] = candidates, "<br>".join(details)
         candidates.show(shapes, self.score.value())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from pint import DimensionalityError
 
 from bloodfilm.cells import Cells
 from bloodfilm.errors import UserError
@@ -75,6 +76,14 @@ def current_picture(layer: Image, viewer: ViewerModel) -> tuple[Any, tuple[int, 
     place = np.rint(layer.world_to_data(world)[:-2]).astype(int)
     index = tuple(int(v) for v in np.clip(place, 0, np.array(data.shape[: layer.ndim - 2]) - 1))
     return data[index], index
+
+
+def pixel_size(layer: Image) -> float | None:
+    """Return the micrometres per pixel of `layer`; None if its scale is in no unit of length."""
+    try:
+        return float((layer.scale[-1] * layer.units[-1]).to("micrometer").magnitude)
+    except DimensionalityError:
+        return None
 
 
 def whole(layer: Image, viewer: ViewerModel) -> Part:

@@ -11,6 +11,7 @@ from torchvision.ops import batched_nms
 
 from bloodfilm.nets.attributes import AttributeHead
 from bloodfilm.nets.blocks import Conv
+from bloodfilm.nets.novelty import Novelty, describe
 from bloodfilm.nets.yolo import Size, YOLOv5
 from bloodfilm.vocabulary import LLD, Vocabulary
 
@@ -27,20 +28,24 @@ class Objects(NamedTuple):
 
 
 class Found(NamedTuple):
-    """K cells of a batch as in `Objects`, with probabilities of classes and values, and the auxiliary kinds found."""
+    """K cells of a batch as in `Objects`, with probabilities of classes and values.
+
+    `described` tells what each picture (B,) looks like, for `Novelty`; `auxiliary` are the auxiliary kinds found.
+    """
 
     image: Tensor
     boxes: Tensor
     scores: Tensor
     classes: Tensor
     attributes: Tensor
+    described: Tensor
     auxiliary: tuple[Objects, ...] = ()
 
     def cpu(self) -> Found:
         """Return the same in memory that numpy can read."""
         auxiliary = tuple(Objects(*(column.cpu() for column in objects)) for objects in self.auxiliary)
-        image, boxes, scores, classes, attributes = (column.cpu() for column in self[:5])
-        return Found(image, boxes, scores, classes, attributes, auxiliary)
+        image, boxes, scores, classes, attributes, described = (column.cpu() for column in self[:6])
+        return Found(image, boxes, scores, classes, attributes, described, auxiliary)
 
 
 class AttriDet(nn.Module):
@@ -57,6 +62,7 @@ class AttriDet(nn.Module):
         self.detector = YOLOv5(size, len(vocabulary.classes), auxiliary)
         self.outputs = [len(vocabulary.classes), *vocabulary.value_counts]
         self.attributes = AttributeHead(self.detector.tap_channels, sum(self.outputs))
+        self.novelty = Novelty(2 * (self.detector.tap_channels + self.detector.deep_channels))
 
     @torch.inference_mode()
     def find(self, images: Tensor, min_score: float, max_overlap: float = 0.45, max_cells: int = 300) -> Found:
@@ -76,6 +82,7 @@ class AttriDet(nn.Module):
             *cells,
             types,
             torch.cat(values, 1) if values else types[:, :0],
+            describe((*features.taps, features.deep)),
             tuple(_suppress(boxes, each, size, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY) for each in others),
         )
 

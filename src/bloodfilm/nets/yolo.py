@@ -37,11 +37,12 @@ class Features(NamedTuple):
     """What one pass through the network gives.
 
     `levels` are the raw outputs (B, 3, H/s, W/s, 5 + classes) at strides 8, 16 and 32; `taps` are the
-    backbone's maps at strides 4 and 8 that attributes are read from.
+    backbone's maps at strides 4 and 8 that attributes are read from, `deep` its last one.
     """
 
     levels: tuple[Tensor, Tensor, Tensor]
     taps: tuple[Tensor, Tensor]
+    deep: Tensor
 
 
 class Candidates(NamedTuple):
@@ -131,6 +132,7 @@ class YOLOv5(nn.Module):
             ]
         )
         self.tap_channels = c(128) + c(256)
+        self.deep_channels = c(1024)
 
     @property
     def detect(self) -> Detect:
@@ -145,7 +147,7 @@ class YOLOv5(nn.Module):
             x = torch.cat((x, kept[joins[index]]), 1) if index in joins else layer(x)
             kept[index] = x
         levels = self.detect([kept[17], kept[20], kept[23]])
-        return Features(levels, (kept[1], kept[4]))
+        return Features(levels, (kept[1], kept[4]), kept[9])
 
     def decode(self, levels: tuple[Tensor, ...]) -> Candidates:
         """Turn raw outputs into boxes in pixels of the network's input."""

@@ -29,6 +29,7 @@ from bloodfilm.nets.checkpoint import Card, load, save
 from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import augment
 from bloodfilm.training.data import FieldDataset
+from bloodfilm.training.finish import finish
 from bloodfilm.training.labels import Targets, collate
 from bloodfilm.training.losses import detection_losses, reading_loss
 from bloodfilm.training.paste import Cutouts
@@ -104,7 +105,7 @@ def train(
     """Train on `fields` and keep the weights that score best on `validation`.
 
     Best is the highest mean of AP50 and AP; with `Settings.keep_detection` the highest mean macro-F1 of types
-    and attributes.
+    and attributes. In the end these weights are calibrated on `validation` and told what is usual (`finish`).
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
     ``log.csv`` with a row per epoch. `report` is called with the same row. Once `cancelled` says yes,
@@ -185,7 +186,10 @@ class _Run:
             self._keep(row)
             if self.report:
                 self.report(row)
-        return self.out / "best.safetensors"
+        best = self.out / "best.safetensors"
+        if best.exists():
+            save(best, *finish(*load(best), self.dataset.fields, self.validation))
+        return best
 
     def _loader(self) -> DataLoader[Any]:
         last = self.epoch >= (1 - PLAIN_EPOCHS) * self.settings.epochs
@@ -314,6 +318,7 @@ def _start(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]
             raise UserError(f"{settings.init} has another vocabulary than the labels; convert the labels first.")
         if settings.size not in (None, card.size):
             raise UserError(f"{settings.init} has the size {card.size}; it cannot be trained as size {settings.size}.")
+        network.novelty.limit.zero_()
         size, classes, attributes, auxiliary = card.size, set(card.classes), set(card.attributes), card.auxiliary
         if labelled and not auxiliary:
             network, auxiliary = with_auxiliary(network, len(labelled)), labelled

@@ -1,0 +1,37 @@
+"""What makes a trained network fit for use: calibrated, and aware of what it has seen."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bloodfilm.cells import Field
+from bloodfilm.detection.detector import Detector
+from bloodfilm.io.images import read_image
+from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.checkpoint import Card
+from bloodfilm.nets.novelty import AXES
+from bloodfilm.training.calibration import calibrate
+
+MAX_DESCRIBED = 2000
+
+
+def finish(network: AttriDet, card: Card, fields: Sequence[Field], held_out: Sequence[Field]) -> tuple[AttriDet, Card]:
+    """Return a copy of `network` calibrated on `held_out`, that knows how unlike a picture is to `fields`.
+
+    What is usual is told by up to 2000 of the fields it was trained on; with too few of them nothing is.
+    """
+    network, card = calibrate(network, card, held_out)
+    if len(fields) > AXES:
+        detector = Detector.from_network(copy.deepcopy(network), card, torch.device("cpu"))
+        chosen = np.linspace(0, len(fields) - 1, min(len(fields), MAX_DESCRIBED)).astype(int)
+        network.novelty.fit(_described(detector, [fields[row] for row in chosen]), _described(detector, held_out))
+    return network, card
+
+
+def _described(detector: Detector, fields: Sequence[Field]) -> Tensor:
+    return torch.stack([detector.describe(read_image(field.path)) for field in fields])
