@@ -35,7 +35,7 @@ def seconds(command: list[str], environment: dict[str, str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("build/data"))
-    parser.add_argument("--rival", type=Path, default=Path("build/rival/weights/last.pt"))
+    parser.add_argument("--rival", type=Path, default=Path("build/yolo11n/weights/last.pt"))
     parser.add_argument("--repeat", type=int, default=3)
     args = parser.parse_args()
     if not (args.data / "test.json").exists():

@@ -2,9 +2,10 @@
 
     python benchmarks/train_shipped.py wbc-n
 
-goes through all stages: detector (boxes and types, from scratch, all microscopes and scales together), crops (boxes
-for the WBCAtt crops by that detector), readings (types and attributes from fields and crops; boxes stay), and ship
-(calibrated on validation fields, with its card). Runs unchanged on CPU and CUDA. What was done before is not done
+goes through all stages: fields (boxes and types, from scratch, each field about as it is), microscopes (the same at
+all scales and squeezes, in crowds, with red cells and platelets), crops (boxes for the WBCAtt crops by that detector),
+readings (types and attributes from fields and crops; boxes stay), and ship (calibrated on validation fields, with its
+card). Runs unchanged on CPU and CUDA. What was done before is not done
 again, and a training that was stopped goes on where it was; the curves are in ``build/NAME/*/log.csv``.
 """
 
@@ -28,10 +29,9 @@ from bloodfilm.training.supervised import STATE, Settings, train
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
 
-DETECTOR = Settings(
-    epochs=26, image_size=416, batch=8, learning_rate=1.5e-3, mirrored=0.5, scale=(0.25, 1.4), workers=1
-)
-READINGS = Settings(epochs=6, image_size=416, batch=16, learning_rate=1e-3, keep_detection=True, workers=1)
+FIELDS = Settings(epochs=15, image_size=416, batch=8, learning_rate=1.5e-3, workers=1)
+MICROSCOPES = replace(FIELDS, epochs=20, learning_rate=1e-3, warm_up=0.5, mirrored=0.5, scale=(0.25, 1.4))
+READINGS = replace(FIELDS, epochs=6, batch=16, learning_rate=1e-3, keep_detection=True)
 SHIPPED = {"wbc-n": "n", "wbc-s": "s"}
 
 REPEATED = {"chula-negatives": 5}
@@ -56,7 +56,7 @@ def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
         out,
         settings,
         resume=(out / STATE).exists(),
-        singles=[] if settings.keep_detection else single_cells(fields),
+        singles=single_cells(fields) if settings.mirrored else [],
         report=lambda row: print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True),
     )
     return out / "last.safetensors"
@@ -102,8 +102,10 @@ def main() -> None:
         sources.write(args.data)
     out, boxed = args.out / args.name, args.out / args.name / "crops-boxed.json"
     fields = read_coco(args.data / "train.json")
-    settings = replace(DETECTOR, size=SHIPPED[args.name], device=args.device)
-    detector = run(shown(fields), args.data, out / "detector", settings)
+    first = replace(FIELDS, size=SHIPPED[args.name], device=args.device)
+    begun = run(fields, args.data, out / "fields", first)
+    settings = replace(MICROSCOPES, init=str(begun), device=args.device)
+    detector = run(shown(fields), args.data, out / "microscopes", settings)
     if not boxed.exists():
         box_crops(args.data, detector, boxed, args.device)
     settings = replace(READINGS, init=str(detector), device=args.device)

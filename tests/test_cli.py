@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
@@ -21,7 +22,8 @@ from bloodfilm.cli import app
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.table import read_csv
-from bloodfilm.nets.checkpoint import read_card
+from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.checkpoint import read_card, save
 
 WritePicture = Callable[[str], Path]
 
@@ -373,3 +375,17 @@ def test_synth_draws_fields_with_labels_beside_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["demo", "detect", "train", "evaluate", "synth", "models"])
 def test_every_command_explains_itself(command: str) -> None:
     assert "Usage:" in run(command, "--help")
+
+
+def test_pictures_unlike_what_the_model_knows_are_told(
+    network: AttriDet, write_picture: WritePicture, checkpoint: Path, tmp_path: Path
+) -> None:
+    knowing = copy.deepcopy(network)
+    knowing.novelty.limit.fill_(1e-3)
+    save(tmp_path / "knowing.safetensors", knowing, read_card(checkpoint))
+    command = ("detect", write_picture("a.png"), "--device", "cpu", "--out", tmp_path / "out", "--model")
+    told = CliRunner().invoke(app, [str(each) for each in (*command, tmp_path / "knowing.safetensors")])
+    assert "1 unlike the pictures that the model learned from" in told.stderr
+    (field,) = read_coco(tmp_path / "out" / "cells.json")
+    assert (field.cells.novelty or 0) > 1
+    assert "novelty" not in CliRunner().invoke(app, [str(each) for each in (*command, checkpoint)]).stderr

@@ -110,7 +110,7 @@ def detect(
             count = _write_results(out, formats, fields, failures, info, lowest)
             console.print(f"{count} cells on {len(fields)} of {len(pictures)} pictures -> {out}")
             if new := sum((field.cells.novelty or 0) > 1 for field in fields):
-                console.print(f"{new} pictures are unlike those the model learned from (novelty above 1): check them")
+                console.print(f"{new} unlike the pictures that the model learned from (novelty above 1): check them")
     if failures:
         console.print(f"{len(failures)} pictures failed, listed in {out / 'failed.csv'}", style="red")
         console.print("the first: " + ": ".join(failures[0]), style="red", soft_wrap=True)

@@ -12,7 +12,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from bloodfilm.napari.detect_job import DetectJob
-from bloodfilm.napari.detect_widget import RECTANGLE, DetectWidget
+from bloodfilm.napari.detect_widget import RECTANGLE, UNLIKE, DetectWidget
 from bloodfilm.napari.layers import to_boxes, to_rectangles
 from bloodfilm.napari.pictures import whole
 from bloodfilm.synth import sample_field
@@ -47,6 +47,14 @@ def test_one_click_boxes_the_cells_of_the_active_picture(panel: DetectWidget, qt
     np.testing.assert_allclose(cells.scale, image.scale)
     assert f"{cells.nshapes} white blood cells" in panel.summary.text()
     assert "cpu" in panel.summary.text()
+
+
+def test_a_picture_of_something_else_is_told(panel: DetectWidget, qtbot) -> None:
+    run(panel, qtbot)
+    assert UNLIKE not in panel.summary.text()
+    panel.viewer.add_image(np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8), rgb=True)
+    run(panel, qtbot)
+    assert UNLIKE in panel.summary.text()
 
 
 def test_the_score_filters_without_running_again(panel: DetectWidget, qtbot) -> None:

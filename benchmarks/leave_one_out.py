@@ -1,0 +1,121 @@
+"""Train on all microscopes but one, test on that one: ours beside the rivals, on as many pictures of the same size.
+
+    python benchmarks/leave_one_out.py train bloodfilm      # and yolo11n, retinanet; side by side if there are cores
+    python benchmarks/leave_one_out.py table
+
+One line for each finished run is kept in ``benchmarks/results/leave_one_out.csv``; what is there is not run again. The
+microscope left out is missing from validation, too, and all of its pictures are the test. BCCD's copies in TXL-PBC go
+with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import sources
+from bloodfilm import Field, read_coco
+from bloodfilm.evaluation.detection import score_detection
+from bloodfilm.training.supervised import STATE, Settings, train
+from detection import bloodfilm_model
+from rivals import RIVALS, Find
+from train_shipped import MICROSCOPES, shown, single_cells
+
+LEFT_OUT = {
+    "bccd": ("bccd", "txl-bccd", "txl-bccd-416"),
+    "txl-raabin": ("txl-raabin",),
+    "txl-pbc": ("txl-pbc",),
+    "warty-pig": ("warty-pig",),
+    "draaslan": ("draaslan",),
+}
+SEEDS = (0, 1, 2)
+PICTURES, IMAGE_SIZE = 16_000, 320
+"""Pictures seen in one training, and their size."""
+
+RESULTS = Path(__file__).parent / "results" / "leave_one_out.csv"
+COLUMNS = ("model", "left_out", "seed", "ap50", "ap", "recall", "false_per_field")
+
+
+def train_bloodfilm(
+    fields: Sequence[Field], validation: Sequence[Field], out: Path, epochs: int, image_size: int, seed: int
+) -> Path:
+    settings: Settings = replace(
+        MICROSCOPES, epochs=epochs, image_size=image_size, seed=seed, learning_rate=1.5e-3, warm_up=1.0, workers=0
+    )
+    train(fields, validation, out, settings, resume=(out / STATE).exists(), singles=single_cells(fields))
+    return out / "last.safetensors"
+
+
+MODELS = {"bloodfilm": (train_bloodfilm, bloodfilm_model), **RIVALS}
+
+
+def run(model: str, name: str, seed: int, data: Path, out: Path) -> dict[str, object]:
+    parts = {split: read_coco(data / f"{split}.json") for split in ("train", "val", "test")}
+    others = {split: [f for f in part if f.source not in LEFT_OUT[name]] for split, part in parts.items()}
+    test = [field for part in parts.values() for field in part if field.source == name]
+    fields = shown(others["train"]) if model == "bloodfilm" else others["train"]
+    learn, load = MODELS[model]
+    weights = learn(fields, others["val"], out, round(PICTURES / len(fields)), IMAGE_SIZE, seed)
+    find: Find = load(weights)
+    scores = score_detection([find(field) for field in test], test)
+    return {"model": model, "left_out": name, "seed": seed} | {name: f"{scores[name]:.4f}" for name in COLUMNS[3:]}
+
+
+def finished() -> list[dict[str, str]]:
+    return sources.rows(RESULTS) if RESULTS.exists() else []
+
+
+def append(row: dict[str, object]) -> None:
+    first = not RESULTS.exists()
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if first:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def print_table() -> None:
+    rows = finished()
+    names = [model for model in MODELS if any(row["model"] == model for row in rows)]
+    print("| left out | " + " | ".join(f"{model}, AP50 | AP" for model in names) + " |")
+    print("|---" * (1 + 2 * len(names)) + "|")
+    for name in LEFT_OUT:
+        cells = []
+        for model in names:
+            mine = [row for row in rows if (row["model"], row["left_out"]) == (model, name)]
+            for column in ("ap50", "ap"):
+                values = [float(row[column]) for row in mine]
+                cells.append(f"{np.mean(values):.3f} ± {np.std(values):.3f} ({len(values)})" if values else "")
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    training = commands.add_parser("train")
+    training.add_argument("model", choices=MODELS)
+    training.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    training.add_argument("--data", type=Path, default=Path("build/data"))
+    training.add_argument("--out", type=Path, default=Path("build/leave-one-out"))
+    commands.add_parser("table")
+    args = parser.parse_args()
+    if args.command == "table":
+        print_table()
+        return
+    if not (args.data / "train.json").exists():
+        sources.write(args.data)
+    done = {(row["model"], row["left_out"], int(row["seed"])) for row in finished()}
+    for seed in args.seeds:
+        for name in LEFT_OUT:
+            if (args.model, name, seed) not in done:
+                append(run(args.model, name, seed, args.data, args.out / f"{args.model}-{name}-{seed}"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Detectors to compare with, trained from scratch on the same pictures, as often and as large as ours.
+
+    python benchmarks/rivals.py yolo11n
+    python benchmarks/rivals.py retinanet
+
+train on all sources what `detection.py` shows beside the shipped model. One class ("white blood cell"). YOLO11n is that
+of `ultralytics` (``pip install ultralytics``; bloodfilm itself never imports it) with its own defaults; RetinaNet that
+of torchvision with a MobileNetV3-large backbone, AdamW and flips.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torchvision import tv_tensors
+from torchvision.models.detection import RetinaNet
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import mobilenet_backbone
+from torchvision.transforms import v2
+
+from bloodfilm import Cells, Field, read_coco, read_image
+from bloodfilm.detection.detector import LOWEST_SCORE
+from bloodfilm.detection.letterbox import fit, resize
+
+os.environ.setdefault("YOLO_OFFLINE", "true")
+
+Find = Callable[[Field], Cells]
+
+
+def write_yolo(splits: dict[str, Sequence[Field]], root: Path) -> Path:
+    """Write YOLO label files beside links to the pictures of each split; return the data yaml."""
+    for split, fields in splits.items():
+        images, labels = root / "images" / split, root / "labels" / split
+        images.mkdir(parents=True, exist_ok=True)
+        labels.mkdir(parents=True, exist_ok=True)
+        for field in fields:
+            name = f"{field.source}_{field.path.name}"
+            if not (images / name).exists():
+                (images / name).symlink_to(field.path.resolve())
+            boxes = field.cells.boxes / np.array([field.width, field.height] * 2)
+            middles, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+            lines = [f"0 {x:.6f} {y:.6f} {w:.6f} {h:.6f}" for (x, y), (w, h) in zip(middles, sides, strict=True)]
+            (labels / name).with_suffix(".txt").write_text("\n".join(lines))
+    yaml = root / "data.yaml"
+    yaml.write_text(f"path: {root.resolve()}\ntrain: images/train\nval: images/val\nnames: [cell]\n")
+    return yaml
+
+
+def train_yolo11n(
+    fields: Sequence[Field], validation: Sequence[Field], out: Path, epochs: int, image_size: int, seed: int
+) -> Path:
+    from ultralytics import YOLO
+
+    weights = out / "weights" / "last.pt"
+    if weights.exists():
+        YOLO(weights).train(resume=True)
+        return weights
+    YOLO("yolo11n.yaml").train(
+        data=str(write_yolo({"train": fields, "val": validation}, out / "data")),
+        epochs=epochs,
+        imgsz=image_size,
+        seed=seed,
+        project=str(out.parent.resolve()),
+        name=out.name,
+        exist_ok=True,
+        plots=False,
+        workers=1,
+        pretrained=False,
+        cache="ram",
+    )
+    return weights
+
+
+def find_with_yolo11n(weights: Path) -> Find:
+    from ultralytics import YOLO
+
+    model = YOLO(weights)
+
+    def find(field: Field) -> Cells:
+        boxes = model.predict(str(field.path), conf=LOWEST_SCORE, verbose=False)[0].boxes
+        return _solid(boxes.xyxy.cpu().numpy(), boxes.conf.cpu().numpy())
+
+    return find
+
+
+def retinanet() -> RetinaNet:
+    backbone = mobilenet_backbone("mobilenet_v3_large", weights=None, fpn=True, norm_layer=nn.BatchNorm2d)
+    sizes = tuple((s, int(s * 2 ** (1 / 3)), int(s * 2 ** (2 / 3))) for s in (32, 64, 128))
+    anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes))
+    return RetinaNet(backbone, 2, anchor_generator=anchors, score_thresh=LOWEST_SCORE, _skip_resize=True)
+
+
+def train_retinanet(
+    fields: Sequence[Field], validation: Sequence[Field], out: Path, epochs: int, image_size: int, seed: int
+) -> Path:
+    torch.manual_seed(seed)
+    model = retinanet().train()
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.02)
+    batches = [batch for _ in range(epochs) for batch in torch.randperm(len(fields)).split(8)]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=len(batches), pct_start=0.1)
+    for batch in batches:
+        images, targets = zip(*(_sample(fields[row], image_size) for row in batch), strict=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = model(list(images), list(targets))
+        torch.stack(list(losses.values())).sum().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+    out.mkdir(parents=True, exist_ok=True)
+    torch.save({"state": model.state_dict(), "image_size": image_size}, out / "last.pt")
+    return out / "last.pt"
+
+
+FLIPS = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), v2.ToDtype(torch.float32, scale=True)])
+
+
+def _sample(field: Field, side: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    size = fit((field.height, field.width), side)
+    image = tv_tensors.Image(resize(read_image(field.path), size))
+    stretch = np.array([size[1] / field.width, size[0] / field.height] * 2, np.float32)
+    boxes = tv_tensors.BoundingBoxes(field.cells.boxes * stretch, format="XYXY", canvas_size=image.shape[1:])
+    image, boxes = FLIPS(image, boxes)
+    labels = torch.ones(len(boxes), dtype=torch.int64)
+    return image.as_subclass(torch.Tensor), {"boxes": boxes.as_subclass(torch.Tensor), "labels": labels}
+
+
+def find_with_retinanet(weights: Path) -> Find:
+    saved = torch.load(weights, weights_only=True)
+    model = retinanet().eval()
+    model.load_state_dict(saved["state"])
+
+    @torch.inference_mode()
+    def find(field: Field) -> Cells:
+        size = fit((field.height, field.width), saved["image_size"])
+        found = model([resize(read_image(field.path), size).float() / 255])[0]
+        back = np.array([field.width / size[1], field.height / size[0]] * 2, np.float32)
+        return _solid(found["boxes"].numpy() * back, found["scores"].numpy())
+
+    return find
+
+
+def _solid(boxes: np.ndarray, scores: np.ndarray) -> Cells:
+    solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    return Cells(boxes[solid], scores=scores[solid])
+
+
+RIVALS = {"yolo11n": (train_yolo11n, find_with_yolo11n), "retinanet": (train_retinanet, find_with_retinanet)}
+
+
+def main() -> None:
+    from train_shipped import FIELDS, MICROSCOPES, shown
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rival", choices=RIVALS)
+    parser.add_argument("--data", type=Path, default=Path("build/data"))
+    parser.add_argument("--out", type=Path, default=Path("build"))
+    args = parser.parse_args()
+    fields, validation = (read_coco(args.data / f"{split}.json") for split in ("train", "val"))
+    train, _ = RIVALS[args.rival]
+    epochs = round(FIELDS.epochs + MICROSCOPES.epochs * len(shown(fields)) / len(fields))
+    train(fields, validation, args.out / args.rival, epochs, FIELDS.image_size, seed=0)
+
+
+if __name__ == "__main__":
+    main()
