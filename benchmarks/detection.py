@@ -167,6 +167,7 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--yolo11n", type=Path, default=Path("build/yolo11n/weights/last.pt"))
     parser.add_argument("--retinanet", type=Path, default=Path("build/retinanet/last.pt"))
+    parser.add_argument("--corrected", action="store_true", help="Test on corrected labels.")
     args = parser.parse_args()
     if not (args.data / "test.json").exists():
         sources.write(args.data)
@@ -174,7 +175,8 @@ def main() -> None:
     for name, (_, load) in RIVALS.items():
         if (weights := getattr(args, name)).exists():
             models[name] = load(weights)
-    print_detection(models, read_coco(args.data / "test.json") + read_coco(args.data / "lld.json"))
+    test = "test-corrected.json" if args.corrected else "test.json"
+    print_detection(models, read_coco(args.data / test) + read_coco(args.data / "lld.json"))
     print_attributes(read_test_cells(models[args.model], args.data))
 
 
