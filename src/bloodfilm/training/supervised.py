@@ -162,7 +162,7 @@ class _Run:
         weights = [p for p in trained if p.ndim > 1]
         others = [p for p in trained if p.ndim <= 1]
         groups = [{"params": weights, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.average = Average(self.network)
         cutouts = Cutouts(singles) if singles else None
