@@ -62,10 +62,13 @@ def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
     return out / "last.safetensors"
 
 
-def box_crops(data: Path, weights: Path, boxed: Path, device: str) -> None:
-    """Give each WBCAtt crop the box found nearest its centre; crops without a sure one are left out."""
+def box_crops(data: Path, weights: Path, split: str, out: Path, device: str = "auto") -> Path:
+    """Give each WBCAtt crop the box found nearest its centre, once; crops without a sure one are left out."""
+    boxed = out / f"crops-{split}-boxed.json"
+    if boxed.exists():
+        return boxed
     detector = Detector(weights, device)
-    content = json.loads((data / "crops-train.json").read_text())
+    content = json.loads((data / f"crops-{split}.json").read_text())
     for annotation, image in zip(content["annotations"], content["images"], strict=True):
         image["file_name"] = str((data / image["file_name"]).resolve())
         found = detector.detect(read_image(image["file_name"]), min_score=0.4)
@@ -78,6 +81,7 @@ def box_crops(data: Path, weights: Path, boxed: Path, device: str) -> None:
     images = [image for image in content["images"] if image["id"] in of_kept]
     boxed.write_text(json.dumps(content | {"images": images, "annotations": kept}))
     print(f"{len(kept)} of {len(content['images'])} crops boxed", flush=True)
+    return boxed
 
 
 def ship(name: str, data: Path, weights: Path, target: Path) -> None:
@@ -100,14 +104,13 @@ def main() -> None:
     args = parser.parse_args()
     if not (args.data / "train.json").exists():
         sources.write(args.data)
-    out, boxed = args.out / args.name, args.out / args.name / "crops-boxed.json"
+    out = args.out / args.name
     fields = read_coco(args.data / "train.json")
     first = replace(FIELDS, size=SHIPPED[args.name], device=args.device)
     begun = run(fields, args.data, out / "fields", first)
     settings = replace(MICROSCOPES, init=str(begun), device=args.device)
     detector = run(shown(fields), args.data, out / "microscopes", settings)
-    if not boxed.exists():
-        box_crops(args.data, detector, boxed, args.device)
+    boxed = box_crops(args.data, detector, "train", out, args.device)
     settings = replace(READINGS, init=str(detector), device=args.device)
     readings = run(fields + read_coco(boxed), args.data, out / "readings", settings)
     ship(args.name, args.data, readings, args.target / f"{args.name}.safetensors")
