@@ -117,7 +117,7 @@ def batches(fields: list[Field], image_size: int, changed: bool) -> Iterator[tup
             yield images, torch.cat((targets.image[:, None].float(), targets.boxes), 1)[known], targets.codes[known]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def cut(network: AttriDet, fields: list[Field], image_size: int, changed: bool) -> dict[str, Cut]:
     parts: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {design.name: [] for design in DESIGNS}
     for images, rois, codes in batches(fields, image_size, changed):
