@@ -84,9 +84,10 @@ def box_crops(data: Path, weights: Path, split: str, out: Path, device: str = "a
     return boxed
 
 
-def ship(name: str, data: Path, weights: Path, target: Path) -> None:
+def ship(name: str, data: Path, weights: Path, crops: Path, target: Path) -> None:
     text = json.loads((Path(__file__).parent / "card.json").read_text())
-    network, card = finish(*load(weights), read_coco(data / "train.json"), read_coco(data / "val.json"))
+    fields, held_out = (read_coco(data / f"{split}.json") for split in ("train", "val"))
+    network, card = finish(*load(weights), fields, held_out, read_coco(crops))
     card = card.model_copy(update=text | {"name": name, "data_sha256": sources.digests(data)})
     save(target, network, card, half=True)
     scores = score_sources(bloodfilm_model(target), read_coco(data / "test.json") + read_coco(data / "lld.json"))
@@ -113,7 +114,8 @@ def main() -> None:
     boxed = box_crops(args.data, detector, "train", out, args.device)
     settings = replace(READINGS, init=str(detector), device=args.device)
     readings = run(fields + read_coco(boxed), args.data, out / "readings", settings)
-    ship(args.name, args.data, readings, args.target / f"{args.name}.safetensors")
+    held_out = box_crops(args.data, detector, "val", out, args.device)
+    ship(args.name, args.data, readings, held_out, args.target / f"{args.name}.safetensors")
 
 
 if __name__ == "__main__":

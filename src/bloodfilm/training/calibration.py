@@ -12,7 +12,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, logit
 
 from bloodfilm.cells import Field
-from bloodfilm.detection.detector import LOWEST_SCORE, Detector
+from bloodfilm.detection.detector import Detector
 from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.evaluation.calibration import score_hits
 from bloodfilm.io.images import read_image
@@ -20,23 +20,29 @@ from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card
 from bloodfilm.vocabulary import UNKNOWN
 
+LOWEST_FITTED = 0.05
+"""Cells with a lower score teach nothing about the others; a true one among them is mostly an error of the labels."""
+
 MIN_JUDGED = 50
 """Cells that are needed to fit anything; with fewer it stays as it is."""
 
 
-def calibrate(network: AttriDet, card: Card, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
+def calibrate(
+    network: AttriDet, card: Card, fields: Sequence[Field], singles: Sequence[Field] = ()
+) -> tuple[AttriDet, Card]:
     """Return a copy of `network` whose scores and probabilities are right on `fields`, which it was not trained on.
 
+    `singles` are further fields for types and attributes only: their boxes may be found ones.
     Scores get a slope and an offset (Platt, 1999), types and each attribute a temperature (Guo et al., On calibration
     of modern neural networks, ICML 2017); neither changes an order. They are part of the weights afterwards, and
     listed in the card.
     """
     network = copy.deepcopy(network).cpu().eval()
     detector = Detector.from_network(copy.deepcopy(network), card, torch.device("cpu"))
-    found = [detector.detect(read_image(field.path), LOWEST_SCORE) for field in fields]
+    found = [detector.detect(read_image(field.path), LOWEST_FITTED) for field in fields]
     scores, hits = score_hits(found, fields)
     slope, offset = fit_logistic(logit(scores.clip(1e-6, 1 - 1e-6)), hits)
-    temperatures = [fit_temperature(*part) for part in _readings(network, card, fields)]
+    temperatures = [fit_temperature(*part) for part in _readings(network, card, [*fields, *singles])]
     fold(network, slope, offset, temperatures)
     names = ("class", *card.vocabulary.attribute_names)
     calibration = {"score_slope": slope, "score_offset": offset, **dict(zip(names, temperatures, strict=True))}

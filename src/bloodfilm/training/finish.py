@@ -20,12 +20,15 @@ from bloodfilm.training.calibration import calibrate
 MAX_DESCRIBED = 2000
 
 
-def finish(network: AttriDet, card: Card, fields: Sequence[Field], held_out: Sequence[Field]) -> tuple[AttriDet, Card]:
+def finish(
+    network: AttriDet, card: Card, fields: Sequence[Field], held_out: Sequence[Field], singles: Sequence[Field] = ()
+) -> tuple[AttriDet, Card]:
     """Return a copy of `network` calibrated on `held_out`, that knows how unlike a picture is to `fields`.
 
+    `singles` are those of `calibrate`.
     What is usual is told by up to 2000 of the fields it was trained on; with too few of them nothing is.
     """
-    network, card = calibrate(network, card, held_out)
+    network, card = calibrate(network, card, held_out, singles)
     if len(fields) > AXES:
         detector = Detector.from_network(copy.deepcopy(network), card, torch.device("cpu"))
         chosen = np.linspace(0, len(fields) - 1, min(len(fields), MAX_DESCRIBED)).astype(int)
