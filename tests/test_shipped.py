@@ -35,8 +35,8 @@ def found_share(cells: Cells, truth: Cells, picture: np.ndarray) -> float:
 
 
 def test_the_model_is_small_and_says_what_it_is() -> None:
-    card = read_card("attridet-n")
-    assert locate("attridet-n").stat().st_size < 8_000_000
+    card = read_card("wbc-n")
+    assert locate("wbc-n").stat().st_size < 8_000_000
     assert card.classes == ["Neutrophil", "Lymphocyte", "Monocyte", "Eosinophil", "Basophil"]
     assert "nucleolus" not in card.attributes
     assert len(card.attributes) == 6
@@ -94,7 +94,7 @@ def test_synthetic_fields_are_written_with_their_labels(tmp_path: Path) -> None:
 
 def test_models_are_listed_with_their_cards() -> None:
     result = CliRunner().invoke(app, ["models"])
-    assert json.loads(result.output)["name"] == "attridet-n"
+    assert json.loads(result.output)["name"] == "wbc-n"
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"real pictures are not at {DATA}; set BLOODFILM_DATA")

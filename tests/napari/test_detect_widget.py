@@ -16,6 +16,7 @@ from bloodfilm.napari.detect_widget import RECTANGLE, UNLIKE, DetectWidget
 from bloodfilm.napari.layers import to_boxes, to_rectangles
 from bloodfilm.napari.pictures import whole
 from bloodfilm.synth import sample_field
+from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
 READY = "Detect white blood cells"
 
@@ -42,7 +43,7 @@ def test_one_click_boxes_the_cells_of_the_active_picture(panel: DetectWidget, qt
     run(panel, qtbot)
     image, cells = panel.viewer.layers
     assert cells.nshapes == len(sample_field()[1])
-    assert cells.features["score"].min() >= 0.25
+    assert cells.features["score"].min() >= MIN_SCORE
     assert (cells.features["nucleolus"] == "not predicted").all()
     np.testing.assert_allclose(cells.scale, image.scale)
     assert f"{cells.nshapes} white blood cells" in panel.summary.text()
@@ -63,7 +64,7 @@ def test_the_score_filters_without_running_again(panel: DetectWidget, qtbot) -> 
     found = cells.nshapes
     panel.score.setValue(0.95)
     assert cells.nshapes < found
-    panel.score.setValue(0.25)
+    panel.score.setValue(MIN_SCORE)
     assert cells.nshapes == found
 
 
@@ -79,7 +80,7 @@ def test_the_score_filters_the_selected_result_else_the_latest(panel: DetectWidg
     panel.score.setValue(0.94)
     assert second.nshapes < found
     panel.viewer.layers.remove(second)
-    panel.score.setValue(0.25)
+    panel.score.setValue(MIN_SCORE)
     assert first.nshapes == found
 
 
@@ -121,7 +122,7 @@ def test_closing_the_panel_stops_the_search_and_its_process(panel: DetectWidget,
 
 def test_a_search_ends_early_when_napari_closes(panel: DetectWidget, qtbot) -> None:
     part = whole(panel.viewer.layers["field"], panel.viewer)
-    job, seen = DetectJob(panel._process, [part], "attridet-n", "cpu"), []
+    job, seen = DetectJob(panel._process, [part], DEFAULT_MODEL, "cpu"), []
     job.progressed.connect(lambda *counts: seen.append(counts))
     job.start()
     WorkerBase.await_workers()

@@ -21,6 +21,7 @@ from bloodfilm.nets.checkpoint import load, read_card
 from bloodfilm.synth import draw_field
 from bloodfilm.training.supervised import Average, Settings, train
 from bloodfilm.vocabulary import UNKNOWN, Vocabulary
+from bloodfilm.weights import DEFAULT_MODEL
 
 LOSSES = ("box", "objectness", "class", "types", "attributes")
 
@@ -234,7 +235,7 @@ def test_where_boxes_are_kept_the_best_readings_are_chosen(tmp_path: Path) -> No
         Image.fromarray(picture).save(tmp_path / f"{seed}.png")
         fields.append(Field(tmp_path / f"{seed}.png", cells, 320, 240))
     rows: list[dict[str, float]] = []
-    options = settings(epochs=4, image_size=320, learning_rate=0.03, init="attridet-n", keep_detection=True)
+    options = settings(epochs=4, image_size=320, learning_rate=0.03, init=DEFAULT_MODEL, keep_detection=True)
     best = Detector(train(fields, fields, tmp_path / "run", options, report=rows.append), "cpu")
     assert len({row["ap50"] for row in rows}) == 1
     assert len({row["macro_f1"] for row in rows}) > 1

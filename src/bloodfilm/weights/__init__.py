@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parent
-DEFAULT_MODEL = "attridet-n"
-MIN_SCORE = 0.25
-"""Cells that a model is less sure of are left out, unless the user says otherwise."""
+DEFAULT_MODEL = "wbc-n"
+MIN_SCORE = 0.5
+"""Cells that are less probable than not are left out, unless the user says otherwise."""
 
 
 def available() -> dict[str, Path]:
