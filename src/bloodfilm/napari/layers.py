@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
 
 METADATA_KEY = "bloodfilm"
+REGIONS_KEY = "labelled_regions"
 ID = "id"
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units")
 

@@ -83,12 +83,13 @@ def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, 
         raise LabelError(f"{path}: no labels of cells that can be read{reason}.")
     _resolve(parts, regions, report)
     _tell_others(found, parts, report)
+    listed = [field for part in parts for field in part.fields]
     for part in parts:
         if clean:
             _clean(part, report)
         _finish(part, keep_missing, report)
     if not any(part.fields for part in parts):
-        raise LabelError(f"{path}: none of its pictures is there. {report.skipped[0]}")
+        raise LabelError(f"{path}: none of its {len(listed)} pictures is there, for instance {listed[0].name}.")
     return Dataset(parts, report.relative_to(path if path.is_dir() else path.parent))
 
 
@@ -172,9 +173,9 @@ def _clean(part: Part, report: Report) -> None:
 def _finish(part: Part, keep_missing: bool, report: Report) -> None:
     """Leave out fields without a picture, name the subset, and count."""
     missing = [each for each in part.fields if not each.path.is_file()]
+    report.skip(part, "pictures are missing", [each.name for each in missing])
     if not keep_missing:
         part.fields = [each for each in part.fields if each.path.is_file()]
-        report.skip(part, "pictures are missing", [each.name for each in missing])
     part.fields = [replace(each, source=each.source or part.subset) for each in part.fields]
     artefacts = sum(int((each.cells.codes == ARTEFACT).sum()) for each in part.fields)
     patients = {each.origin.patient for each in part.fields if each.origin}
@@ -182,12 +183,12 @@ def _finish(part: Part, keep_missing: bool, report: Report) -> None:
         {
             "subset": part.subset,
             "split": part.split,
-            "labels": f"text, {part.source.columns} columns" if part.source.is_text else "json",
+            "labels": f"text {part.source.columns}" if part.source.is_text else "json",
             "pictures": len(part.fields),
             "missing": len(missing),
             "patients": len(patients),
             "cells": sum(len(each.cells) for each in part.fields),
-            "of them None": artefacts,
+            "None": artefacts,
         }
     )
 

@@ -9,12 +9,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources.abc import Traversable
+from itertools import islice
 from pathlib import Path
 
 from bloodfilm.errors import LabelError
 from bloodfilm.io.lld.names import home_of, is_hidden, key, origin_of, split_of
 from bloodfilm.io.lld.pictures import Pictures, is_picture, picture_folders
 from bloodfilm.io.lld.text import count_columns
+from bloodfilm.vocabulary import normalise
+
+MOST_FOLDERS = 300
+"""Folders of which `looks_like_lld` reads the names."""
 
 
 @dataclass(frozen=True)
@@ -133,3 +138,13 @@ def _sort(folder: Path, files: Iterable[Traversable], found: Found) -> None:
         labels = tuple(file for file in texts if origin_of(file.name) or known.find(file.name))
         found.other_texts += [str(file) for file in texts if file not in labels]
         found.sources += [Source(labels, folder)] if labels else []
+
+
+def looks_like_lld(folder: str | Path) -> bool:
+    """Tell by the names of files and folders, of the first few hundred folders, if `folder` holds LLD's labels."""
+    for place, below, files in islice(os.walk(folder), MOST_FOLDERS):
+        if {normalise(name) for name in (Path(place).name, *below)} & {"json labels", "txt labels", "coco dataset"}:
+            return True
+        if any(name.lower() == "labels.zip" or (name.lower().endswith(".txt") and origin_of(name)) for name in files):
+            return True
+    return False

@@ -1,0 +1,104 @@
+"""Write what was read of a data set in another format."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bloodfilm.cells import Field
+from bloodfilm.errors import UserError
+from bloodfilm.io.coco import write_coco
+from bloodfilm.io.lld.dataset import Dataset
+from bloodfilm.io.lld.write import write_lld_json, write_text
+from bloodfilm.vocabulary import UNKNOWN
+
+PLACES = {
+    "coco": "{split}.json",
+    "lld-json": "json_labels/{split}.json",
+    "txt12": "txt_labels/AttriDet/{split}",
+    "yolo": "txt_labels/WBC_Detection/{split}",
+}
+"""Where in a subset's folder each format has the labels of a split."""
+
+
+def write_dataset(dest: str | Path, dataset: Dataset, format: str = "coco") -> list[Path]:  # noqa: A002
+    """Write `dataset` in one of the formats of `PLACES`; return the files and folders written.
+
+    With ``.json`` at its end `dest` becomes one file; else a folder with a file or folder for each split as LLD
+    has them, and a folder for each subset if there are several. `dest` may be the data set itself.
+
+    Raises
+    ------
+    UserError
+        If one of them is there already, or two pictures would get one name.
+    """
+    if format not in PLACES:
+        raise UserError(f"--format {format}: give one of {', '.join(PLACES)}.")
+    targets = _targets(Path(dest), dataset, format)
+    for target, fields in targets.items():
+        if target.exists():
+            raise UserError(f"{target}: there already; move it away or give another DEST.")
+        _check_names(target, fields, format)
+    for target, fields in targets.items():
+        _write(target, fields, format)
+    return list(targets)
+
+
+def _targets(dest: Path, dataset: Dataset, format: str) -> dict[Path, list[Field]]:  # noqa: A002
+    if dest.suffix.lower() == ".json":
+        if not PLACES[format].endswith(".json"):
+            raise UserError(f"{dest}: {format} is a folder of text files, not one json file.")
+        return {dest: dataset.fields}
+    several = len({part.subset for part in dataset.parts}) > 1
+    targets: dict[Path, list[Field]] = {}
+    for part in dataset.parts:
+        folder = dest / part.subset if several else dest
+        targets.setdefault(folder / PLACES[format].format(split=part.split or "all"), []).extend(part.fields)
+    return targets
+
+
+def _check_names(target: Path, fields: Sequence[Field], format: str) -> None:  # noqa: A002
+    name, count = Counter(Path(field.name).stem for field in fields).most_common(1)[0] if fields else ("", 0)
+    if format != "coco" and count > 1:
+        raise UserError(f"{target}: {count} pictures are called {name}, which {format} cannot tell apart.")
+
+
+def _write(target: Path, fields: Sequence[Field], format: str) -> None:  # noqa: A002
+    if format == "coco":
+        write_coco(target, [_named_from(target.parent, field) for field in fields])
+    elif format == "lld-json":
+        write_lld_json(target, fields)
+    else:
+        write_text(target, fields, 12 if format == "txt12" else 5)
+
+
+def _named_from(folder: Path, field: Field) -> Field:
+    """Name a picture that is there by its path from `folder`, so that it is found again."""
+    if not field.path.is_file():
+        return field
+    return replace(field, name=Path(os.path.relpath(field.path, folder.absolute())).as_posix())
+
+
+def losses(fields: Sequence[Field], format: str) -> list[str]:  # noqa: A002
+    """Tell what of `fields` the format has no place for."""
+    if format == "coco":
+        return []
+    text = format != "lld-json"
+    counts = {
+        "cells of unknown type are left out": sum(int((f.cells.codes == UNKNOWN).sum()) for f in fields if text),
+        "red cells and platelets are left out": sum(len(boxes) for f in fields for boxes in f.auxiliary.values()),
+        "ignored cells are left out": sum(len(f.ignored) for f in fields),
+        "pictures look as if they were labelled all over; coco keeps their regions": sum(map(_in_part, fields)),
+    }
+    return [f"{format}: {count} {what}." for what, count in counts.items() if count]
+
+
+def _in_part(field: Field) -> bool:
+    """Tell if only a part of the picture was labelled."""
+    regions, whole = field.labelled_regions, (0, 0, field.width, field.height)
+    return regions is not None and not any(np.allclose(region, whole, atol=2) for region in regions)
