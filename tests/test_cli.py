@@ -372,7 +372,40 @@ def test_synth_draws_fields_with_labels_beside_them(tmp_path: Path) -> None:
     assert len(field.cells)
 
 
-@pytest.mark.parametrize("command", ["demo", "detect", "train", "evaluate", "synth", "models"])
+def test_check_tells_what_is_there_and_writes_nothing(lld: Path) -> None:
+    before = sorted(lld.rglob("*"))
+    told = run("convert", "--check", lld)
+    assert "H_100X_C1" in told
+    assert "Skipped: H_40X_C2 train: 1 pictures are missing" in told
+    assert sorted(lld.rglob("*")) == before
+
+
+def test_converted_labels_can_be_trained_on(lld: Path, tmp_path: Path) -> None:
+    run("convert", lld / "LeukemiaAttri_Dataset" / "H_100X_C1", tmp_path / "out", "--clean")
+    train = read_coco(tmp_path / "out" / "train.json")
+    assert len(train) == 10
+    assert all(field.path.is_file() for field in train)
+
+
+def test_convert_tells_what_a_format_has_no_place_for(lld: Path, tmp_path: Path) -> None:
+    result = call("convert", lld / "Sparse-LeukemiaAttri", tmp_path / "out", "--format", "txt12")
+    assert result.returncode == 0
+    assert "txt12: 10 pictures look as if they were labelled all over" in result.stderr
+    assert len(list((tmp_path / "out" / "txt_labels" / "AttriDet" / "train").iterdir())) == 10
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check", "out")])
+def test_convert_either_writes_or_checks(lld: Path, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match="Give DEST to write to, or --check"):
+        run("convert", lld, *arguments)
+
+
+def test_synth_draws_a_whole_data_set(tmp_path: Path) -> None:
+    run("synth", "--lld", "--out", tmp_path / "lld", "--fields", 1)
+    assert "Sparse-LeukemiaAttri" in run("convert", "--check", tmp_path / "lld")
+
+
+@pytest.mark.parametrize("command", ["convert", "demo", "detect", "train", "evaluate", "synth", "models"])
 def test_every_command_explains_itself(command: str) -> None:
     assert "Usage:" in run(command, "--help")
 

@@ -238,7 +238,7 @@ def text_row(cells: Cells, row: int, columns: int, region: Sequence[int] = ()) -
 
 
 def _write_sparse(subset: _Subset, random: np.random.Generator) -> None:
-    """Write 16 columns: in train only the cells in one region around a cell, none at all in every sixth picture."""
+    """Write 16 columns: in train only the cells in one region around a cell, none at all in every fifth picture."""
     for number, view in enumerate(subset.views, start=1):
         centres = (view.cells.boxes[:, :2] + view.cells.boxes[:, 2:]) / 2
         x, y, width, height = 0, 0, SIDE, SIDE
@@ -248,7 +248,7 @@ def _write_sparse(subset: _Subset, random: np.random.Generator) -> None:
             width = height = REGION
         region = (x, y, x + width, y + height)
         rows = [row for row, (cx, cy) in enumerate(centres.tolist()) if x < cx < region[2] and y < cy < region[3]]
-        if view.split == "train" and number % 6 == 0:
+        if view.split == "train" and number % 5 == 0:
             rows = []
         lines = [text_row(view.cells, row, 16, region) for row in rows]
         _write(subset.folder / "labels" / view.split / f"{view.name}.txt", "".join(lines).encode())

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources.abc import Traversable
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 
 from bloodfilm.errors import LabelError
@@ -135,9 +135,9 @@ def _sort(folder: Path, files: Iterable[Traversable], found: Found) -> None:
             found.zipped_pictures.append(str(file))
     if texts := tuple(file for file in files if file.name.lower().endswith(".txt")):
         known = Source(texts, folder).pictures
-        labels = tuple(file for file in texts if origin_of(file.name) or known.find(file.name))
-        found.other_texts += [str(file) for file in texts if file not in labels]
-        found.sources += [Source(labels, folder)] if labels else []
+        is_label = [bool(origin_of(file.name) or known.find(file.name)) for file in texts]
+        found.other_texts += [str(file) for file, label in zip(texts, is_label, strict=True) if not label]
+        found.sources += [Source(tuple(compress(texts, is_label)), folder)] if any(is_label) else []
 
 
 def looks_like_lld(folder: str | Path) -> bool:
