@@ -210,7 +210,7 @@ def soiled(content: dict[str, Any]) -> dict[str, Any]:
     """Return a json with the faults of H_100X_C1's train.json: of its first pictures, one fault each."""
     annotations: list[dict[str, Any]] = content["annotations"]
     first = [next(a for a in annotations if a["image_id"] == image["id"]) for image in content["images"]]
-    twice, quarrel, sliver = (dict(a) for a in (first * 3)[1:4])
+    twice, quarrel, sliver = (dict(a) for a in (first * 4)[1:4])
     extra = [
         twice,
         quarrel | {"category_name": "none", "category_id": len(LLD.classes)},

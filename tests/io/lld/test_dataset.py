@@ -109,9 +109,9 @@ def told(dataset: Dataset) -> str:
         "Skipped: H_40X_C2 train: 1 pictures are missing, for instance 10_2_10_400_AML.png.",
         "Skipped: not used: 1 zips cannot be opened: extract or download them again, "
         "for instance {0}/L_10X_C1/json_labels.zip.",
-        "Skipped: not used: 1 text files belong to no picture, "
+        "Note: not used: 1 text files belong to no picture, "
         "for instance {0}/H_100X_C2/txt_labels/WBC_Detection/train/classes.txt.",
-        "Skipped: not used: 9 files that macOS left, for instance {0}/H_100X_C1/images/train/._35_1_1000_ALL.png.",
+        "Note: not used: 9 files that macOS left, for instance {0}/H_100X_C1/images/train/._35_1_1000_ALL.png.",
         "Note: {0}/H_100X_C2/txt_labels/AttriDet/train: not read, {0}/H_100X_C2/json_labels/train.json serves.",
         "Note: {0}/L_100X_C2/txt_labels/WBC_detection/test: not read, "
         "{0}/L_100X_C2/labels.zip/json_labels/test.json serves.",

@@ -200,10 +200,7 @@ def _tell_others(found: Found, parts: list[Part], report: Report) -> None:
     for folder in sorted(folders | set(found.pictures)):
         pictures = found.pictures.get(folder) or pictures_in(folder)
         report.skip(folder, "pictures have no labels", [path.name for path in pictures if path.absolute() not in used])
-    for what, which in (
-        ("zips cannot be opened: extract or download them again", found.broken_zips),
-        ("pictures are still in a zip: extract them", found.zipped_pictures),
-        ("text files belong to no picture", found.other_texts),
-        ("files that macOS left", found.left_by_macos),
-    ):
-        report.skip("not used", what, which)
+    report.skip("not used", "zips cannot be opened: extract or download them again", found.broken_zips)
+    report.skip("not used", "pictures are still in a zip: extract them", found.zipped_pictures)
+    report.note("not used", "text files belong to no picture", found.other_texts)
+    report.note("not used", "files that macOS left", found.left_by_macos)

@@ -18,6 +18,10 @@ class Report:
     fixed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
+    def note(self, where: object, what: str, which: Sequence[str] | int) -> None:
+        """Note something about `which` at `where` that does no harm."""
+        self.notes += _sentence(where, what, which)
+
     def fix(self, where: object, what: str, which: Sequence[str] | int) -> None:
         """Note that `which` at `where` were mended, told by `what`; nothing if there are none."""
         self.fixed += _sentence(where, what, which)
