@@ -67,7 +67,7 @@ def main() -> None:
             row = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
             times = (f"{row[key]:.2f}" for key in ("reader", "reader and layers", "slider"))
             memory = (f"{row[key]:.0f}" for key in ("peak", "before"))
-            print("", name, row["fields"], row["boxes"], *times, *memory, "", sep=" | ")
+            print("|", " | ".join([name, str(row["fields"]), str(row["boxes"]), *times, *memory]), "|")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class Vocabulary:
             if len({normalise(name) for name in names}) < len(names):
                 raise ValueError(f"A vocabulary names a {kind} twice: {', '.join(names)}.")
 
-    @property
+    @cached_property
     def attribute_names(self) -> tuple[str, ...]:
         return tuple(attribute.name for attribute in self.attributes)
 
