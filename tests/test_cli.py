@@ -349,6 +349,12 @@ def test_a_size_that_no_network_has_is_the_callers_error(
         run("train", labels, "--out", tmp_path / "run", "--epochs", 1, *options)
 
 
+def test_fields_that_are_labelled_in_part_are_not_trained_on_as_if_they_were_not(lld: Path, tmp_path: Path) -> None:
+    run("convert", lld / "Sparse-LeukemiaAttri", tmp_path / "out")
+    with pytest.raises(UserError, match="10 fields are labelled in part only, as is .*_400_"):
+        run("train", tmp_path / "out" / "train.json", "--out", tmp_path / "run")
+
+
 def test_one_field_cannot_be_split_for_training(field: Field, tmp_path: Path) -> None:
     write_coco(tmp_path / "labels.json", [field])
     with pytest.raises(UserError, match="at least two fields"):

@@ -285,3 +285,9 @@ class Field:
     complete: frozenset[str] = frozenset()
     labelled_regions: FloatArray | None = None
     origin: Origin | None = None
+
+    @property
+    def is_labelled_in_part(self) -> bool:
+        """If there are places where nobody looked for white cells, or may be."""
+        regions, whole = self.labelled_regions, (0, 0, self.width, self.height)
+        return regions is not None and not any(np.allclose(region, whole, atol=2) for region in regions)

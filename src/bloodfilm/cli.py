@@ -182,6 +182,8 @@ def train(
     if size not in (None, *"nsmlx") or image_size % 32:
         raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
     annotated = [field for path in fields for field in read_coco(path)]
+    if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
+        raise UserError(f"--method attridet: {len(in_part)} fields are labelled in part only, as is {in_part[0]}.")
 
     from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
     from bloodfilm.training.split import split_fields

@@ -49,5 +49,5 @@ def read_labels(path: Traversable) -> bytes:
     """
     try:
         return path.read_bytes()
-    except (OSError, BadZipFile, zlib.error) as error:
+    except (OSError, RuntimeError, BadZipFile, zlib.error) as error:
         raise LabelError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None

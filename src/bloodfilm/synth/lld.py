@@ -47,7 +47,7 @@ REGION = 286
 """Side of a labelled region: a fifth of the picture."""
 
 
-class Drawn(NamedTuple):
+class _View(NamedTuple):
     """One field of view: its name at 100x without suffix, its split, its picture and the cells on it."""
 
     name: str
@@ -61,11 +61,11 @@ class _Subset:
     """Writes one subset below `folder`; pictures are linked to where they were written first."""
 
     folder: Path
-    views: Sequence[Drawn]
+    views: Sequence[_View]
     pictures: Path
     images: str = "Images"
 
-    def of(self, split: str) -> list[Drawn]:
+    def of(self, split: str) -> list[_View]:
         return [view for view in self.views if view.split == split]
 
     def show(self, missing: int = 0, strange: bool = False) -> None:
@@ -78,11 +78,11 @@ class _Subset:
 
     def json(self, folder: str = "json_labels") -> None:
         for split in ("train", "test"):
-            _write(self.folder / folder / f"{split}.json", json.dumps(coco(self.of(split))).encode())
+            _write(self.folder / folder / f"{split}.json", json.dumps(_coco(self.of(split))).encode())
 
     def text(self, folder: str, columns: int) -> None:
         for view in self.views:
-            rows = "".join(text_row(view.cells, row, columns) for row in range(len(view.cells)))
+            rows = "".join(_text_row(view.cells, row, columns) for row in range(len(view.cells)))
             _write(self.folder / folder / view.split / f"{view.name}.txt", rows.encode())
 
 
@@ -122,7 +122,7 @@ def _write_all(out: Path, fields: int, seed: int) -> None:
     dirty = _Subset(root / "H_100X_C1", views, pictures, "images")
     dirty.show()
     dirty.json()
-    _write(dirty.folder / "json_labels/train.json", json.dumps(soiled(coco(dirty.of("train")))).encode())
+    _write(dirty.folder / "json_labels/train.json", json.dumps(_soiled(_coco(dirty.of("train")))).encode())
 
     lower = [view._replace(name=_at_40x(view.name, number)) for number, view in enumerate(views)]
     missing = _Subset(root / "H_40X_C2", lower, pictures)
@@ -137,7 +137,7 @@ def _write_all(out: Path, fields: int, seed: int) -> None:
     zipped.show(strange=True)
     with zipfile.ZipFile(zipped.folder / "labels.zip", "w") as archive:
         for split in ("train", "test"):
-            archive.writestr(f"json_labels/{split}.json", json.dumps(coco(zipped.of(split))))
+            archive.writestr(f"json_labels/{split}.json", json.dumps(_coco(zipped.of(split))))
             archive.writestr(f"__MACOSX/json_labels/._{split}.json", b"\0\5\x16\7")
     zipped.text("txt_labels/WBC_detection", 5)
 
@@ -162,14 +162,14 @@ def _draw(seed: int, path: Path) -> Cells:
     return replace(cells, boxes=boxes, codes=codes, attributes=attributes)
 
 
-def _views(drawn: Sequence[Cells], fields: int) -> list[Drawn]:
+def _views(drawn: Sequence[Cells], fields: int) -> list[_View]:
     patients = list(PATIENTS)
     views = []
     for number in range(fields):
         patient = patients[number % len(patients)]
         name = f"{patient}_{number // len(patients) + 1}_1000_{PATIENTS[patient]}"
         split = "test" if patient in TEST_PATIENTS else "train"
-        views.append(Drawn(name, split, number % len(drawn), drawn[number % len(drawn)]))
+        views.append(_View(name, split, number % len(drawn), drawn[number % len(drawn)]))
     return views
 
 
@@ -178,7 +178,7 @@ def _at_40x(name: str, number: int) -> str:
     return f"{patient}_{field}_{number % 40 + 1}_400_{diagnosis}"
 
 
-def coco(views: Sequence[Drawn]) -> dict[str, Any]:
+def _coco(views: Sequence[_View]) -> dict[str, Any]:
     """Return LLD's json for `views`: flat attributes as numbers, one name misspelt, 4 for what does not apply."""
     images = [
         {"id": i, "file_name": f"{view.name}.png", "width": SIDE, "height": SIDE} for i, view in enumerate(views, 1)
@@ -206,29 +206,27 @@ def coco(views: Sequence[Drawn]) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def soiled(content: dict[str, Any]) -> dict[str, Any]:
-    """Return a json with the faults of H_100X_C1's train.json: of its first pictures, one fault each."""
+def _soiled(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a json with the faults of H_100X_C1's train.json: one fault each on its first pictures."""
     annotations: list[dict[str, Any]] = content["annotations"]
-    first = [next(a for a in annotations if a["image_id"] == image["id"]) for image in content["images"]]
-    twice, quarrel, sliver = (dict(a) for a in (first * 4)[1:4])
-    extra = [
-        twice,
-        quarrel | {"category_name": "none", "category_id": len(LLD.classes)},
-        sliver | {"bbox": [300.0, 300.0, 5.0, 40.0]},
-        *(dict(first[0]) | {"bbox": [20.0 + 90 * i, 560.0, 60.0, 70.0], "id": i_} for i, i_ in enumerate(MISPLACED)),
-    ]
-    for number, annotation in enumerate(extra[:3], start=len(annotations) + 1):
-        annotation["id"] = number
+    firsts = [next(a for a in annotations if a["image_id"] == image["id"]) for image in content["images"]]
+    again, contradicted, sliver = (firsts * 4)[1:4]
+    none = {"category_name": "none", "category_id": len(LLD.classes)}
+    faults = [again, contradicted | none, sliver | {"bbox": [300.0, 300.0, 5.0, 40.0]}]
+    misplaced = [firsts[0] | {"bbox": [90.0 * i, 560.0, 60.0, 70.0], "id": id_} for i, id_ in enumerate(MISPLACED)]
     images = {image["id"]: image for image in content["images"]}
-    content["annotations"] = [*annotations, *extra]
-    content["images"] = []
-    for number, annotation in enumerate(content["annotations"], start=1):
-        content["images"].append(images[annotation["image_id"]] | {"id": number})
-        annotation["image_id"] = number
-    return content
+    annotations = [
+        *annotations,
+        *(fault | {"id": len(annotations) + i} for i, fault in enumerate(faults, 1)),
+        *misplaced,
+    ]
+    return content | {
+        "images": [images[a["image_id"]] | {"id": number} for number, a in enumerate(annotations, start=1)],
+        "annotations": [a | {"image_id": number} for number, a in enumerate(annotations, start=1)],
+    }
 
 
-def text_row(cells: Cells, row: int, columns: int, region: Sequence[int] = ()) -> str:
+def _text_row(cells: Cells, row: int, columns: int, region: Sequence[int] = ()) -> str:
     """Return one row of text labels, shares with three decimals, 2 for what does not apply."""
     x0, y0, x1, y1 = (cells.boxes[row] / SIDE).tolist()
     box = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
@@ -250,7 +248,7 @@ def _write_sparse(subset: _Subset, random: np.random.Generator) -> None:
         rows = [row for row, (cx, cy) in enumerate(centres.tolist()) if x < cx < region[2] and y < cy < region[3]]
         if view.split == "train" and number % 5 == 0:
             rows = []
-        lines = [text_row(view.cells, row, 16, region) for row in rows]
+        lines = [_text_row(view.cells, row, 16, region) for row in rows]
         _write(subset.folder / "labels" / view.split / f"{view.name}.txt", "".join(lines).encode())
 
 

@@ -38,6 +38,12 @@ def test_what_is_written_is_read_again(dataset: Dataset, tmp_path: Path, format_
         assert (again.width, again.height, again.origin) == (field.width, field.height, field.origin)
 
 
+def test_coco_tells_what_was_mended(lld: Path, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "a.json", read_lld(lld / "LeukemiaAttri_Dataset" / "H_100X_C1", clean=True))
+    info = json.loads((tmp_path / "a.json").read_text())["info"]
+    assert "Fixed: H_100X_C1 train: 1 boxes under 8 px are dropped." in info["report"]
+
+
 def test_coco_keeps_labelled_regions_and_finds_the_pictures(dataset: Dataset, tmp_path: Path) -> None:
     write_dataset(tmp_path / "deep" / "all.json", dataset)
     again = read_coco(tmp_path / "deep" / "all.json")

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from bloodfilm import __version__
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import write_coco
@@ -45,7 +45,7 @@ def write_dataset(dest: str | Path, dataset: Dataset, format: str = "coco") -> l
             raise UserError(f"{target}: there already; move it away or give another DEST.")
         _check_names(target, fields, format)
     for target, fields in targets.items():
-        _write(target, fields, format)
+        _write(target, fields, format, {"bloodfilm": __version__, "report": str(dataset.report).splitlines()})
     return list(targets)
 
 
@@ -68,9 +68,9 @@ def _check_names(target: Path, fields: Sequence[Field], format: str) -> None:  #
         raise UserError(f"{target}: {count} pictures are called {name}, which {format} cannot tell apart.")
 
 
-def _write(target: Path, fields: Sequence[Field], format: str) -> None:  # noqa: A002
+def _write(target: Path, fields: Sequence[Field], format: str, info: dict[str, Any]) -> None:  # noqa: A002
     if format == "coco":
-        write_coco(target, [_named_from(target.parent, field) for field in fields])
+        write_coco(target, [_named_from(target.parent, field) for field in fields], info)
     elif format == "lld-json":
         write_lld_json(target, fields)
     else:
@@ -93,12 +93,8 @@ def losses(fields: Sequence[Field], format: str) -> list[str]:  # noqa: A002
         "cells of unknown type are left out": sum(int((f.cells.codes == UNKNOWN).sum()) for f in fields if text),
         "red cells and platelets are left out": sum(len(boxes) for f in fields for boxes in f.auxiliary.values()),
         "ignored cells are left out": sum(len(f.ignored) for f in fields),
-        "pictures look as if they were labelled all over; coco keeps their regions": sum(map(_in_part, fields)),
+        "pictures look as if they were labelled all over; coco keeps their regions": sum(
+            f.is_labelled_in_part for f in fields
+        ),
     }
     return [f"{format}: {count} {what}." for what, count in counts.items() if count]
-
-
-def _in_part(field: Field) -> bool:
-    """Tell if only a part of the picture was labelled."""
-    regions, whole = field.labelled_regions, (0, 0, field.width, field.height)
-    return regions is not None and not any(np.allclose(region, whole, atol=2) for region in regions)

@@ -60,15 +60,18 @@ def read_rows(file: Traversable) -> Rows:
     LabelError
         If a row is none of those above.
     """
-    lines = enumerate(read_labels(file).decode(errors="replace").splitlines(), start=1)
+    lines = enumerate(read_labels(file).decode("utf-8-sig", errors="replace").splitlines(), start=1)
     rows = [_row(line, f"{file}: line {number}") for number, line in lines if line.strip()]
     return np.array(rows, float).reshape(-1, 16)
 
 
 def count_columns(files: Iterable[Traversable]) -> int:
-    """Return how many numbers the first row of `files` has, 0 if there is none."""
-    lines = (line for file in files for line in read_labels(file).splitlines() if line.strip())
-    return len(next(lines, b"").split())
+    """Return how many numbers the first row of `files` has, 0 if there is none or it cannot be read."""
+    try:
+        lines = (line for file in files for line in read_labels(file).splitlines() if line.strip())
+        return len(next(lines, b"").split())
+    except LabelError:
+        return 0
 
 
 def _row(line: str, place: str) -> list[float]:
