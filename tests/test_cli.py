@@ -178,7 +178,9 @@ def test_an_out_that_cannot_be_written_is_the_callers_error(write_picture: Write
         run("detect", picture, "--out", picture.parent / out, "--model", "none")
 
 
-@pytest.mark.parametrize("command", [("demo",), ("synth",), ("train", "fields.json", "--validation", "fields.json")])
+@pytest.mark.parametrize(
+    "command", [("demo",), ("synth",), ("synth", "--lld"), ("train", "fields.json", "--validation", "fields.json")]
+)
 def test_no_command_takes_a_file_for_its_folder(
     field: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
@@ -404,6 +406,13 @@ def test_convert_tells_what_a_format_has_no_place_for(lld: Path, tmp_path: Path)
 def test_convert_either_writes_or_checks(lld: Path, arguments: tuple[str, ...]) -> None:
     with pytest.raises(UserError, match="Give DEST to write to, or --check"):
         run("convert", lld, *arguments)
+
+
+@pytest.mark.parametrize("dest", ["afile/all.json", "afile"])
+def test_a_dest_that_cannot_be_written_is_the_callers_error(lld: Path, tmp_path: Path, dest: str) -> None:
+    (tmp_path / "afile").touch()
+    with pytest.raises(UserError, match="afile.*: "):
+        run("convert", lld / "Sparse-LeukemiaAttri", tmp_path / dest)
 
 
 def test_synth_draws_a_whole_data_set(tmp_path: Path) -> None:

@@ -249,7 +249,10 @@ def convert(
     dataset = read_lld(source, clean, keep_missing or check, regions)
     _show_report(dataset.report)
     if dest:
-        written = write_dataset(dest, dataset, format)
+        try:
+            written = write_dataset(dest, dataset, format)
+        except OSError as error:
+            raise UserError(f"{dest}: {error.strerror}.") from None
         for line in losses(dataset.fields, format):
             console.print(line, soft_wrap=True)
         console.print(f"{len(dataset.fields)} fields -> {', '.join(map(str, written))}", soft_wrap=True)
@@ -265,6 +268,7 @@ def synth(
     seed: int = 0,
 ) -> None:
     """Draw synthetic blood-film fields with exact labels: pictures and fields.json (COCO)."""
+    _make_folder(out)
     if lld:
         from bloodfilm.synth.lld import write_lld
 
@@ -278,7 +282,7 @@ def synth(
     from bloodfilm.synth import draw_field
 
     written = []
-    _make_folder(out / "images")
+    (out / "images").mkdir(exist_ok=True)
     for number in range(fields):
         name = f"images/field_{number:04d}.png"
         picture, cells = draw_field(seed=seed + number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -49,7 +49,7 @@ def _read(path: Path) -> list[LayerData]:
     for part in dataset.parts:
         for field in part.fields:
             groups[part.subset if path.is_dir() else path.stem, field.height, field.width].append(field)
-    sizes = {name: sum(name == each for each, _, _ in groups) for name, _, _ in groups}
+    sizes = Counter(name for name, _, _ in groups)
     layers = []
     for (name, height, width), group in groups.items():
         title = name if sizes[name] == 1 else f"{name} {width} x {height}"
@@ -61,20 +61,20 @@ def _stack(group: list[Field], name: str, size: tuple[int, int], report: str) ->
     indices: list[tuple[int, ...]] = [(i,) for i in range(len(group))] if len(group) > 1 else [()]
     placed = list(zip(indices, group, strict=True))
     pictures = {index: _describe(field) for index, field in placed}
+    about = {METADATA_KEY: {"pictures": pictures, "report": report}}
     image = _lazy([field.path for field in group], size)
-    about = {"pictures": pictures, "report": report}
-    layers = [(image, {"name": name, "rgb": True, "metadata": {METADATA_KEY: about}}, "image")]
-
-    cells = concatenate(_with_origin(field) for field in group)
-    arguments = cells_layer(cells, f"{name} cells", indices[0], {"pictures": pictures}, NOT_ANNOTATED)
-    arguments["data"] = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]
-    layers.append((arguments.pop("data"), arguments, "shapes"))
+    layers: list[LayerData] = [(image, {"name": name, "rgb": True, "metadata": about}, "image")]
 
     sparse = [(index, field.labelled_regions) for index, field in placed if field.labelled_regions is not None]
     if sparse:
         rectangles = [r for index, regions in sparse for r in to_rectangles(regions, index)]
-        layers.insert(1, (rectangles, _regions(f"{name} labelled regions", len(indices[0]) + 2), "shapes"))
-    return layers
+        layers.append((rectangles, _regions(f"{name} labelled regions", len(indices[0]) + 2), "shapes"))
+
+    cells = concatenate(_with_origin(field) for field in group)
+    arguments = cells_layer(cells, f"{name} cells", indices[0], {"pictures": pictures}, NOT_ANNOTATED)
+    del arguments["data"]
+    rectangles = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]
+    return [*layers, (rectangles, arguments, "shapes")]
 
 
 def _describe(field: Field) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from bloodfilm.vocabulary import UNKNOWN, normalise
 MIN_SIDE = 8
 """Boxes with a shorter side, in pixels, are slivers of no cell."""
 
-MISPLACED = {("H_100X_C1", "train"): {("35_1_1000_all", 1356), ("35_1_1000_all", 1658), ("35_1_1000_all", 2020)}}
-"""Annotations known to lie beside their cell: picture and annotation id, by subset and split."""
+MISPLACED = {("h 100x c1", "train", "35_1_1000_all", annotation) for annotation in (1356, 1658, 2020)}
+"""Annotations known to lie beside their cell: subset, split, picture and annotation id."""
 
 
 def merge_pictures(fields: Iterable[Field]) -> list[Field]:
@@ -41,10 +41,9 @@ def _merged(group: list[Field]) -> Field:
 
 def drop_misplaced(content: CocoFile, subset: str, split: str) -> int:
     """Take the annotations in `MISPLACED` out of a COCO file of `subset` and `split`; return how many there were."""
-    known = {normalise(name): wrong for (name, part), wrong in MISPLACED.items() if part == split}
-    wrong = known.get(normalise(subset), set())
     pictures = {image.id: key(image.file_name) for image in content.images}
-    kept = [a for a in content.annotations if (pictures.get(a.image_id), a.id) not in wrong]
+    place = normalise(subset), split
+    kept = [a for a in content.annotations if (*place, pictures.get(a.image_id), a.id) not in MISPLACED]
     dropped = len(content.annotations) - len(kept)
     content.annotations = kept
     return dropped
