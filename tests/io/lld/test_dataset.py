@@ -97,26 +97,38 @@ def told(dataset: Dataset) -> str:
 @pytest.mark.parametrize(
     "sentence",
     [
-        "Fixed: {0}/H_100X_C1/json_labels/train.json: 39 entries of pictures that are listed more than once "
-        "are joined.",
+        (
+            "Fixed: {0}/H_100X_C1/json_labels/train.json: 39 entries of pictures that are listed more than once "
+            "are joined."
+        ),
         "Fixed: {0}/H_100X_C1/json_labels/train.json: 3 annotations known to be misplaced are dropped.",
         "Fixed: H_100X_C1 train: 1 boxes given twice are dropped.",
         "Fixed: H_100X_C1 train: 1 boxes that contradict another in their place are dropped.",
         "Fixed: H_100X_C1 train: 1 boxes under 8 px are dropped.",
-        "Fixed: {0}/L_100X_C2/labels.zip/json_labels/test.json: 2 pictures are written otherwise than in the labels, "
-        "for instance 21_1_1000_CML`.png.",
+        (
+            "Fixed: {0}/L_100X_C2/labels.zip/json_labels/test.json: 2 pictures are written otherwise than in the labels, "
+            "for instance 21_1_1000_CML`.png."
+        ),
         "Skipped: {0}/L_10X_C1/Images/train: 10 pictures have no labels, for instance 10_1_100_AML.png.",
         "Skipped: H_40X_C2 train: 1 pictures are missing, for instance 10_2_10_400_AML.png.",
-        "Skipped: not used: 1 zips cannot be opened: extract or download them again, "
-        "for instance {0}/L_10X_C1/json_labels.zip.",
-        "Note: not used: 1 text files belong to no picture, "
-        "for instance {0}/H_100X_C2/txt_labels/WBC_Detection/train/classes.txt.",
+        (
+            "Skipped: not used: 1 zips cannot be opened: extract or download them again, "
+            "for instance {0}/L_10X_C1/json_labels.zip."
+        ),
+        (
+            "Note: not used: 1 text files belong to no picture, "
+            "for instance {0}/H_100X_C2/txt_labels/WBC_Detection/train/classes.txt."
+        ),
         "Note: not used: 9 files that macOS left, for instance {0}/H_100X_C1/images/train/._35_1_1000_ALL.png.",
         "Note: {0}/H_100X_C2/txt_labels/AttriDet/train: not read, {0}/H_100X_C2/json_labels/train.json serves.",
-        "Note: {0}/L_100X_C2/txt_labels/WBC_detection/test: not read, "
-        "{0}/L_100X_C2/labels.zip/json_labels/test.json serves.",
-        "Note: labelled regions are taken as xyxy pixels: makes sense of 100.0% of the files, "
-        "median area 0.20 of the picture.",
+        (
+            "Note: {0}/L_100X_C2/txt_labels/WBC_detection/test: not read, "
+            "{0}/L_100X_C2/labels.zip/json_labels/test.json serves."
+        ),
+        (
+            "Note: labelled regions are taken as xyxy pixels: makes sense of 100.0% of the files, "
+            "median area 0.20 of the picture."
+        ),
     ],
 )
 def test_every_fault_is_told(dataset: Dataset, sentence: str) -> None:
