@@ -106,8 +106,8 @@ def told(dataset: Dataset) -> str:
         "Fixed: H_100X_C1 train: 1 boxes that contradict another in their place are dropped.",
         "Fixed: H_100X_C1 train: 1 boxes under 8 px are dropped.",
         (
-            "Fixed: {0}/L_100X_C2/labels.zip/json_labels/test.json: 2 pictures are written otherwise than in the labels, "
-            "for instance 21_1_1000_CML`.png."
+            "Fixed: {0}/L_100X_C2/labels.zip/json_labels/test.json: 2 pictures are written otherwise than in the "
+            "labels, for instance 21_1_1000_CML`.png."
         ),
         "Skipped: {0}/L_10X_C1/Images/train: 10 pictures have no labels, for instance 10_1_100_AML.png.",
         "Skipped: H_40X_C2 train: 1 pictures are missing, for instance 10_2_10_400_AML.png.",
