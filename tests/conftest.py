@@ -126,3 +126,13 @@ def checkpoint(network: AttriDet, tmp_path_factory: pytest.TempPathFactory) -> P
     )
     save(path, copy.deepcopy(network), card)
     return path
+
+
+@pytest.fixture(scope="session")
+def lld(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn Large Leukemia Dataset of 14 fields a subset, 4 of them in test, with all faults; read it only."""
+    from bloodfilm.synth.lld import write_lld
+
+    root = tmp_path_factory.mktemp("data") / "lld"
+    write_lld(root, 14)
+    return root

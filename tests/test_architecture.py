@@ -99,7 +99,9 @@ def test_the_first_rooms_do_without_torch() -> None:
     assert not {path for path in first if {name.split(".")[0] for name in imports(path)} & {"torch", "torchvision"}}
 
 
-@pytest.mark.parametrize("module", ["bloodfilm", "bloodfilm.cli", "bloodfilm.io.coco", "bloodfilm.synth"])
+@pytest.mark.parametrize(
+    "module", ["bloodfilm", "bloodfilm.cli", "bloodfilm.io.coco", "bloodfilm.io.lld.dataset", "bloodfilm.synth"]
+)
 def test_importing_loads_neither_torch_nor_a_gui(module: str) -> None:
     assert not loaded_by(f"import {module}") & {"torch", *GUI}
 

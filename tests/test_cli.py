@@ -178,7 +178,9 @@ def test_an_out_that_cannot_be_written_is_the_callers_error(write_picture: Write
         run("detect", picture, "--out", picture.parent / out, "--model", "none")
 
 
-@pytest.mark.parametrize("command", [("demo",), ("synth",), ("train", "fields.json", "--validation", "fields.json")])
+@pytest.mark.parametrize(
+    "command", [("demo",), ("synth",), ("synth", "--lld"), ("train", "fields.json", "--validation", "fields.json")]
+)
 def test_no_command_takes_a_file_for_its_folder(
     field: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
@@ -349,6 +351,12 @@ def test_a_size_that_no_network_has_is_the_callers_error(
         run("train", labels, "--out", tmp_path / "run", "--epochs", 1, *options)
 
 
+def test_fields_that_are_labelled_in_part_are_not_trained_on_as_if_they_were_not(lld: Path, tmp_path: Path) -> None:
+    run("convert", lld / "Sparse-LeukemiaAttri", tmp_path / "out")
+    with pytest.raises(UserError, match="10 fields are labelled in part only, as is .*_400_"):
+        run("train", tmp_path / "out" / "train.json", "--out", tmp_path / "run")
+
+
 def test_one_field_cannot_be_split_for_training(field: Field, tmp_path: Path) -> None:
     write_coco(tmp_path / "labels.json", [field])
     with pytest.raises(UserError, match="at least two fields"):
@@ -372,7 +380,47 @@ def test_synth_draws_fields_with_labels_beside_them(tmp_path: Path) -> None:
     assert len(field.cells)
 
 
-@pytest.mark.parametrize("command", ["demo", "detect", "train", "evaluate", "synth", "models"])
+def test_check_tells_what_is_there_and_writes_nothing(lld: Path) -> None:
+    before = sorted(lld.rglob("*"))
+    told = run("convert", "--check", lld)
+    assert "H_100X_C1" in told
+    assert "Skipped: H_40X_C2 train: 1 pictures are missing" in told
+    assert sorted(lld.rglob("*")) == before
+
+
+def test_converted_labels_can_be_trained_on(lld: Path, tmp_path: Path) -> None:
+    run("convert", lld / "LeukemiaAttri_Dataset" / "H_100X_C1", tmp_path / "out", "--clean")
+    train = read_coco(tmp_path / "out" / "train.json")
+    assert len(train) == 10
+    assert all(field.path.is_file() for field in train)
+
+
+def test_convert_tells_what_a_format_has_no_place_for(lld: Path, tmp_path: Path) -> None:
+    result = call("convert", lld / "Sparse-LeukemiaAttri", tmp_path / "out", "--format", "txt12")
+    assert result.returncode == 0
+    assert "txt12: 10 pictures look as if they were labelled all over" in result.stderr
+    assert len(list((tmp_path / "out" / "txt_labels" / "AttriDet" / "train").iterdir())) == 10
+
+
+@pytest.mark.parametrize("arguments", [(), ("--check", "out")])
+def test_convert_either_writes_or_checks(lld: Path, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match="Give DEST to write to, or --check"):
+        run("convert", lld, *arguments)
+
+
+@pytest.mark.parametrize("dest", ["afile/all.json", "afile"])
+def test_a_dest_that_cannot_be_written_is_the_callers_error(lld: Path, tmp_path: Path, dest: str) -> None:
+    (tmp_path / "afile").touch()
+    with pytest.raises(UserError, match="afile.*: "):
+        run("convert", lld / "Sparse-LeukemiaAttri", tmp_path / dest)
+
+
+def test_synth_draws_a_whole_data_set(tmp_path: Path) -> None:
+    run("synth", "--lld", "--out", tmp_path / "lld", "--fields", 1)
+    assert "Sparse-LeukemiaAttri" in run("convert", "--check", tmp_path / "lld")
+
+
+@pytest.mark.parametrize("command", ["convert", "demo", "detect", "train", "evaluate", "synth", "models"])
 def test_every_command_explains_itself(command: str) -> None:
     assert "Usage:" in run(command, "--help")
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bloodfilm.evaluation.report import evaluate
     from bloodfilm.io.coco import read_coco, write_coco
     from bloodfilm.io.images import read_image
+    from bloodfilm.io.lld.dataset import read_lld
     from bloodfilm.io.table import write_csv
     from bloodfilm.training.supervised import Settings, train
     from bloodfilm.vocabulary import LLD, Vocabulary
@@ -28,6 +29,7 @@ _HOMES = {
     "read_coco": "io.coco",
     "write_coco": "io.coco",
     "read_image": "io.images",
+    "read_lld": "io.lld.dataset",
     "write_csv": "io.table",
     "Settings": "training.supervised",
     "train": "training.supervised",
@@ -47,6 +49,7 @@ __all__ = [
     "evaluate",
     "read_coco",
     "read_image",
+    "read_lld",
     "train",
     "write_coco",
     "write_csv",

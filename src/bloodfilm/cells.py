@@ -237,6 +237,21 @@ def concatenate(tables: Iterable[Cells]) -> Cells:
     )
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a picture was taken, as its name tells.
+
+    `magnification` is the total one (1000 with a 100x objective), `view` the number of a picture among those
+    of one `field`, or None.
+    """
+
+    patient: str
+    field: int
+    view: int | None
+    magnification: int
+    diagnosis: str
+
+
 @dataclass(frozen=True, eq=False)
 class Field:
     """One picture on disk and what is known about it.
@@ -253,6 +268,10 @@ class Field:
         Boxes of red cells and platelets by their names in `bloodfilm.vocabulary.AUXILIARY`.
     complete : set of str
         Those of them that are labelled wherever they occur. Of the others, those without a box are unknown.
+    labelled_regions : (R, 4) float32, optional
+        Rectangles as x0, y0, x1, y1 in pixels outside of which nobody looked for white cells. None if somebody
+        looked everywhere, none at all if it is unknown where.
+    origin : Origin, optional
     """
 
     path: Path
@@ -264,3 +283,11 @@ class Field:
     name: str = ""
     auxiliary: dict[str, FloatArray] = field(default_factory=dict)
     complete: frozenset[str] = frozenset()
+    labelled_regions: FloatArray | None = None
+    origin: Origin | None = None
+
+    @property
+    def is_labelled_in_part(self) -> bool:
+        """If there are places where nobody looked for white cells, or may be."""
+        regions, whole = self.labelled_regions, (0, 0, self.width, self.height)
+        return regions is not None and not any(np.allclose(region, whole, atol=2) for region in regions)

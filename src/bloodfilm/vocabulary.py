@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 UNKNOWN = -1
@@ -29,6 +29,7 @@ _AUXILIARY_NAMES = {
 }
 
 
+@lru_cache(1024)
 def normalise(name: str) -> str:
     """Return `name` in lower case, its words joined by single spaces."""
     return re.sub(r"[\s_-]+", " ", str(name)).strip().lower()
@@ -68,7 +69,7 @@ class Vocabulary:
             if len({normalise(name) for name in names}) < len(names):
                 raise ValueError(f"A vocabulary names a {kind} twice: {', '.join(names)}.")
 
-    @property
+    @cached_property
     def attribute_names(self) -> tuple[str, ...]:
         return tuple(attribute.name for attribute in self.attributes)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bloodfilm.cells import Cells, Field, Scale
+from bloodfilm.cells import Cells, Field, Origin, Scale
 from bloodfilm.errors import LabelError
 from bloodfilm.io.coco import looks_like_coco, read_coco, write_coco
 from bloodfilm.vocabulary import LLD, UNKNOWN, Attribute, Vocabulary
@@ -303,3 +303,30 @@ def test_other_cells_are_not_taken_for_white_ones(tmp_path: Path, name: str) -> 
 def test_the_novelty_of_a_picture_is_kept(field: Field, tmp_path: Path) -> None:
     write_coco(tmp_path / "a.json", [replace(field, cells=replace(field.cells, novelty=1.25)), field])
     assert [read.cells.novelty for read in read_coco(tmp_path / "a.json")] == [1.25, None]
+
+
+@pytest.mark.parametrize("regions", [None, [], [[10, 20, 60, 100], [0, 0, 5, 5]]])
+def test_labelled_regions_are_kept(field: Field, tmp_path: Path, regions: list[list[int]] | None) -> None:
+    given = None if regions is None else np.array(regions, np.float32).reshape(-1, 4)
+    write_coco(tmp_path / "a.json", [replace(field, labelled_regions=given)])
+    (read,) = read_coco(tmp_path / "a.json")
+    assert (None if read.labelled_regions is None else read.labelled_regions.tolist()) == regions
+
+
+@pytest.mark.parametrize("region", [[1, 2, 0, 5], [1, 2, 5, -1], [1, 2, 3], [float("nan"), 1, 5, 5]])
+def test_a_region_without_area_is_an_error_with_its_place(file: Path, region: list[float]) -> None:
+    with pytest.raises(LabelError, match=r"images.0.labelled_regions.0"):
+        read_coco(write(file, images=[IMAGE | {"labelled_regions": [region]}]))
+
+
+def test_a_name_of_lld_tells_where_a_picture_was_taken(file: Path) -> None:
+    (field,) = read_coco(write(file, images=[IMAGE | {"file_name": "train/10_14_33_400_AML.png"}]))
+    assert field.origin == Origin("10", 14, 33, 400, "AML")
+    assert read_coco(write(file))[0].origin is None
+
+
+@pytest.mark.parametrize(("size", "read"), [(2, -1), (4, -1), (0, -1)])
+def test_a_none_cell_has_no_size_in_numbers(file: Path, size: int, read: int) -> None:
+    flat = dict.fromkeys(LLD.attribute_names, 1) | {"cell_size": size}
+    cells = write(file, categories=[{"id": 3, "name": "none"}], annotations=[ANNOTATION | flat])
+    assert read_coco(cells)[0].cells.attributes.tolist() == [[read, *[1] * 6]]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from bloodfilm.io.files import replacing
+from bloodfilm.errors import LabelError
+from bloodfilm.io.files import read_labels, replacing, replacing_folder
 
 
 def test_a_file_appears_with_its_folders_once_it_is_whole(tmp_path: Path) -> None:
@@ -37,3 +39,27 @@ def test_who_can_read_a_file_is_what_the_user_asked_for(tmp_path: Path, mask: in
     finally:
         os.umask(before)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == mode
+
+
+def test_a_folder_appears_once_it_is_whole(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "new" / "folder") as temporary:
+        (temporary / "a.txt").touch()
+        assert not (tmp_path / "new" / "folder").exists()
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["a.txt"]
+    assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+def test_a_failure_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), replacing_folder(tmp_path / "folder") as temporary:
+        (temporary / "a.txt").touch()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_damaged_in_their_zip_are_an_error_with_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "labels.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train.json", "0123456789")
+    path.write_bytes(path.read_bytes().replace(b"0123456789", b"0123456780"))
+    with pytest.raises(LabelError, match=r"labels.zip/train.json: .*CRC"):
+        read_labels(zipfile.Path(path, "train.json"))

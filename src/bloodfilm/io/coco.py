@@ -5,24 +5,28 @@ from __future__ import annotations
 import json
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field, Scale
 from bloodfilm.errors import LabelError
-from bloodfilm.io.files import replacing
-from bloodfilm.io.lld import first_there, lld_words, picture_folders
+from bloodfilm.io.files import read_labels, replacing
+from bloodfilm.io.lld.attributes import lld_words
+from bloodfilm.io.lld.names import origin_of
+from bloodfilm.io.lld.pictures import Pictures, picture_folders
 from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
 
 Boxes = npt.NDArray[np.float32]
 Score = Annotated[float, Entry(ge=0, le=1)]
+Side = Annotated[FiniteFloat, Entry(gt=0)]
 
 UNTYPED = {UNKNOWN_CLASS, "white blood cell", "wbc", "cell", "leukocyte", ""}
 """Names that say of a cell no more than that it is one."""
@@ -37,11 +41,13 @@ class _Image(BaseModel):
     not_exhaustive_category_ids: list[int] = []
     scale: Scale | None = None
     novelty: float | None = None
+    labelled_regions: list[tuple[FiniteFloat, FiniteFloat, Side, Side]] | None = None
 
 
 class _Annotation(BaseModel):
     model_config = ConfigDict(extra="allow")
 
+    id: int | str | None = None
     image_id: int | str
     bbox: tuple[float, float, float, float]
     category_id: int | None = None
@@ -58,7 +64,7 @@ class _Category(BaseModel):
     name: str
 
 
-class _File(BaseModel):
+class CocoFile(BaseModel):
     images: list[_Image]
     annotations: list[_Annotation] = []
     categories: list[_Category] = []
@@ -80,7 +86,14 @@ def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
         If the file is no COCO file, or a box is not finite.
     """
     path = Path(path)
-    content = _parse(path)
+    pictures = Pictures(picture_folders(path.parent, path.stem))
+    return to_fields(parse_coco(path), path, pictures.find, vocabulary)
+
+
+def to_fields(
+    content: CocoFile, path: Path, find: Callable[[str], Path | None], vocabulary: Vocabulary = LLD
+) -> list[Field]:
+    """Return what `read_coco` does for a file at `path` that has been parsed; `find` knows where pictures are."""
     names: dict[int | None, str] = {category.id: category.name for category in content.categories}
     for annotation in content.annotations:
         annotation.category_name = names.get(annotation.category_id, annotation.category_name or "")
@@ -92,32 +105,38 @@ def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
         if inside:
             by_image[annotation.image_id].append((annotation, box))
     _tell_unknown_names(path, content, vocabulary)
-    folders = picture_folders(path)
     others = {c.id: kind for c in content.categories if (kind := auxiliary_kind(c.name))}
-    return [_field(path, folders, image, by_image[image.id], others, vocabulary) for image in content.images]
+    return [
+        _field(find(image.file_name) or path.parent / image.file_name, image, by_image[image.id], others, vocabulary)
+        for image in content.images
+    ]
 
 
-def _parse(path: Path) -> _File:
+def parse_coco(path: Traversable) -> CocoFile:
+    """Return the content of a COCO file, which may lie in a zip.
+
+    Raises
+    ------
+    LabelError
+        If it is none or cannot be read.
+    """
     try:
-        return _File.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise LabelError(f"{path}: {error.strerror}.") from None
+        return CocoFile.model_validate_json(read_labels(path))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "top"
         raise LabelError(f"{path}: {place}: {first['msg']} ({error.error_count()} such problems).") from None
 
 
-def _boxes(path: Path, content: _File) -> tuple[Boxes, npt.NDArray[np.bool_]]:
+def _boxes(path: Path, content: CocoFile) -> tuple[Boxes, npt.NDArray[np.bool_]]:
     """Return the boxes (N, 4) as x0, y0, x1, y1, cut at the picture's edge, and which of them have area left."""
     images = {image.id: image for image in content.images}
-    boxes = np.array([a.bbox for a in content.annotations], float).reshape(-1, 4)
+    boxes = _corners([a.bbox for a in content.annotations])
     finite = np.isfinite(boxes).all(1)
     if not finite.all():
         row = int(np.argmin(finite))
         raise LabelError(f"{path}: annotations.{row}: the box {list(content.annotations[row].bbox)} is not finite.")
     sides = [(images[a.image_id].width, images[a.image_id].height) for a in content.annotations]
-    boxes[:, 2:] += boxes[:, :2]
     boxes = np.clip(boxes, 0, np.array(sides, float).reshape(-1, 2)[:, [0, 1, 0, 1]]).astype(np.float32)
     inside = (boxes[:, :2] < boxes[:, 2:]).all(1)
     if not inside.all():
@@ -131,7 +150,14 @@ def _boxes(path: Path, content: _File) -> tuple[Boxes, npt.NDArray[np.bool_]]:
     return boxes, inside
 
 
-def _tell_unknown_names(path: Path, content: _File, vocabulary: Vocabulary) -> None:
+def _corners(boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[Any]:
+    """Return boxes given as x, y, width, height as corners (N, 4)."""
+    corners = np.array(boxes, float).reshape(-1, 4)
+    corners[:, 2:] += corners[:, :2]
+    return corners
+
+
+def _tell_unknown_names(path: Path, content: CocoFile, vocabulary: Vocabulary) -> None:
     names = {a.category_name or "" for a in content.annotations if not a.iscrowd}
     names = {name for name in names if normalise(name) not in UNTYPED and not auxiliary_kind(name)}
     lacking = sorted(name for name in names if vocabulary.class_code(name) == UNKNOWN)
@@ -141,8 +167,7 @@ def _tell_unknown_names(path: Path, content: _File, vocabulary: Vocabulary) -> N
 
 
 def _field(
-    path: Path,
-    folders: list[Path],
+    picture: Path,
     image: _Image,
     annotations: list[tuple[_Annotation, Boxes]],
     others: dict[int, str],
@@ -153,7 +178,7 @@ def _field(
     kind = np.array([auxiliary_kind(a.category_name or "") or "" for a, _ in annotations], object)
     white = (kind == "") & ~crowd
     kept = [a for (a, _), ours in zip(annotations, white, strict=True) if ours]
-    words = [lld_words(a.attributes or a.model_extra or {}, vocabulary) for a in kept]
+    words = [lld_words(a.attributes or a.model_extra or {}, vocabulary, a.category_name or "") for a in kept]
     codes = [vocabulary.class_code(k.category_name or "") for k in kept]
     scores = [[a.attribute_scores.get(name, np.nan) for name in vocabulary.attribute_names] for a in kept]
     a = len(vocabulary.attributes)
@@ -168,7 +193,6 @@ def _field(
         scale=image.scale,
         novelty=image.novelty,
     )
-    picture = first_there(folders, image.file_name) or path.parent / image.file_name
     open_kinds = {others[id_] for id_ in image.not_exhaustive_category_ids if id_ in others}
     return Field(
         picture,
@@ -180,6 +204,8 @@ def _field(
         image.file_name,
         {name: boxes[(kind == name) & ~crowd] for name in set(others.values())},
         frozenset(others.values()) - open_kinds,
+        None if image.labelled_regions is None else _corners(image.labelled_regions).astype(np.float32),
+        origin_of(image.file_name),
     )
 
 
@@ -201,6 +227,8 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
             images[-1]["scale"] = asdict(field.cells.scale)
         if field.cells.novelty is not None:
             images[-1]["novelty"] = round(field.cells.novelty, 3)
+        if field.labelled_regions is not None:
+            images[-1]["labelled_regions"] = [_box(region)["bbox"] for region in field.labelled_regions]
         if open_kinds := [i for i, name in enumerate(names, start=1) if name in others and name not in field.complete]:
             images[-1]["not_exhaustive_category_ids"] = open_kinds
         for row in range(len(field.cells)):

@@ -1,11 +1,17 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, and label files wherever they lie."""
 
 from __future__ import annotations
 
 import secrets
+import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from zipfile import BadZipFile
+
+from bloodfilm.errors import LabelError
 
 
 @contextmanager
@@ -18,3 +24,30 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path`, which does not exist; it becomes `path` if the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_labels(path: Traversable) -> bytes:
+    """Return the content of a label file, which may lie in a zip.
+
+    Raises
+    ------
+    LabelError
+        If it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except (OSError, RuntimeError, BadZipFile, zlib.error) as error:
+        raise LabelError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None

@@ -19,17 +19,16 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
 
 METADATA_KEY = "bloodfilm"
+REGIONS_KEY = "labelled_regions"
 ID = "id"
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
 def to_rectangles(boxes: npt.ArrayLike, index: Sequence[int] = ()) -> list[npt.NDArray[np.float64]]:
     """Return rectangles (4, len(index) + 2) in napari's order (row, column), at `index` of a stack."""
-    rectangles = []
-    for x0, y0, x1, y1 in np.asarray(boxes, float):
-        corners = np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]])
-        rectangles.append(np.hstack([np.tile(np.asarray(index, float), (4, 1)), corners]))
-    return rectangles
+    corners = np.asarray(boxes, float).reshape(-1, 4)[:, [[1, 0], [1, 2], [3, 2], [3, 0]]]
+    place = np.broadcast_to(np.asarray(index, float), (len(corners), 4, len(index)))
+    return list(np.concatenate([place, corners], axis=2))
 
 
 def to_boxes(shapes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:

@@ -10,19 +10,29 @@ import numpy as np
 import pandas as pd
 
 from bloodfilm.cells import Field
+from bloodfilm.errors import UserError
 from bloodfilm.io.coco import write_coco
 from bloodfilm.io.table import write_csv
-from bloodfilm.napari.layers import METADATA_KEY, layer_cells
+from bloodfilm.napari.layers import METADATA_KEY, REGIONS_KEY, layer_cells
 
 
 def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
-    """Return the cells of a Shapes layer as one Field for each picture of the stack they lie on."""
+    """Return the cells of a Shapes layer as one Field for each picture of the stack they lie on.
+
+    Raises
+    ------
+    UserError
+        If the layer shows labelled regions, not cells.
+    """
     rows = defaultdict(list)
     for row, shape in enumerate(data):
         rows[tuple(int(v) for v in np.rint(np.asarray(shape)[0, :-2]))].append(row)
     features = pd.DataFrame(meta.get("features", {}), index=range(len(data)))
     metadata = meta.get("metadata", {})
-    pictures = metadata.get(METADATA_KEY, {}).get("pictures", {})
+    about = metadata.get(METADATA_KEY, {})
+    if about.get(REGIONS_KEY):
+        raise UserError(f"{meta.get('name')} shows labelled regions: save the layer of the cells, which knows them.")
+    pictures = about.get("pictures", {})
     default = {"name": meta.get("name", "picture"), "width": None, "height": None}
     fields = []
     for index in sorted(set(rows) | set(pictures)):
@@ -33,7 +43,9 @@ def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
             picture[side] or int(max(np.ceil(cells.boxes[:, column].max(initial=1)), 1))
             for side, column in (("width", 2), ("height", 3))
         )
-        fields.append(Field(Path(picture["name"]), cells, width, height, name=picture["name"]))
+        regions = np.array(picture[REGIONS_KEY], np.float32).reshape(-1, 4) if REGIONS_KEY in picture else None
+        path = Path(picture["name"])
+        fields.append(Field(path, cells, width, height, name=picture["name"], labelled_regions=regions))
     return fields
 
 

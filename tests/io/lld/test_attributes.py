@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bloodfilm.io.lld import first_there, lld_words, picture_folders
+from bloodfilm.io.lld.attributes import lld_words
 from bloodfilm.vocabulary import LLD, Attribute, Vocabulary
 
 LABELLED = {
@@ -67,37 +66,3 @@ def test_numbers_of_other_keys_do_not_touch_a_size_in_words() -> None:
 
 def test_the_only_attribute_of_another_vocabulary_can_be_a_number() -> None:
     assert lld_words({"grade": 1}, Vocabulary(("Blast",), (Attribute("grade", ("low", "high")),))) == [1]
-
-
-@pytest.mark.parametrize(
-    "place",
-    ["a.png", "train/a.png", "Images/a.png", "images/train/a.png", "../Images/train/a.png", "../IMAGES/a.png"],
-)
-def test_a_picture_is_found_in_each_layout_of_the_data_set(tmp_path: Path, place: str) -> None:
-    labels = tmp_path / "json_labels" / "train.json"
-    labels.parent.mkdir()
-    picture = labels.parent / place
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.touch()
-    found = first_there(picture_folders(labels), "a.png")
-    assert found is not None
-    assert found.resolve() == picture.resolve()
-
-
-def test_a_picture_of_the_other_split_is_not_taken(tmp_path: Path) -> None:
-    (tmp_path / "Images" / "test").mkdir(parents=True)
-    (tmp_path / "Images" / "test" / "a.png").touch()
-    (tmp_path / "json_labels").mkdir()
-    assert first_there(picture_folders(tmp_path / "json_labels" / "train.json"), "a.png") is None
-
-
-def test_a_picture_is_found_from_within_the_folder_of_the_labels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for folder in ("json_labels", "Images"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "Images" / "a.png").touch()
-    monkeypatch.chdir(tmp_path / "json_labels")
-    found = first_there(picture_folders(Path("train.json")), "a.png")
-    assert found is not None
-    assert found.samefile(tmp_path / "Images" / "a.png")

@@ -1,0 +1,1 @@
+"""The Large Leukemia Dataset on disk, as it was downloaded."""

@@ -1,0 +1,55 @@
+"""What names of the Large Leukemia Dataset's files and folders say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bloodfilm.cells import Origin
+from bloodfilm.vocabulary import normalise
+
+SPLITS = {"train", "test", "val", "valid", "validation"}
+IMAGES = "images"
+CONTAINERS = {"json labels", "txt labels", "labels", "annotations", "attridet", "wbc detection", "coco dataset"}
+"""Folders inside a subset that hold labels, as `normalise` gives their names."""
+
+_NAME = re.compile(
+    r"(?P<patient>\d+)_(?P<field>\d+)(?:_(?P<view>\d+))?_(?P<power>\d+)_(?P<diagnosis>ALL|AML|APML|CLL|CML)", re.I
+)
+
+
+def tidy(name: str) -> str:
+    """Return `name` without stray back-ticks and spaces."""
+    return name.replace("`", "").strip()
+
+
+def key(name: str) -> str:
+    """Return what two names of one picture, or of its labels, have in common: no folder, suffix or letter case."""
+    return Path(tidy(name.replace("\\", "/"))).stem.strip().lower()
+
+
+def origin_of(name: str) -> Origin | None:
+    """Return what a name such as ``4_8_1000_ALL.png`` or ``10_14_33_400_AML.png`` tells; None for any other."""
+    found = _NAME.fullmatch(key(name))
+    if not found:
+        return None
+    view = int(found["view"]) if found["view"] else None
+    return Origin(found["patient"], int(found["field"]), view, int(found["power"]), found["diagnosis"].upper())
+
+
+def is_hidden(name: str) -> bool:
+    """Tell if `name` is one that macOS or the like left behind."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def split_of(folder: Path) -> str:
+    """Return the innermost of train, test ... that `folder` lies in, or ""."""
+    return next((part.lower() for part in reversed(folder.parts) if part.lower() in SPLITS), "")
+
+
+def home_of(folder: Path) -> Path:
+    """Return the subset's folder of a `folder` of labels or pictures."""
+    folder = folder.absolute()
+    while normalise(folder.name) in CONTAINERS | SPLITS | {IMAGES}:
+        folder = folder.parent
+    return folder

@@ -1,0 +1,57 @@
+"""Where the pictures of labels are: beside them or in the folders of the Large Leukemia Dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bloodfilm.io.images import SUFFIXES
+from bloodfilm.io.lld.names import IMAGES, home_of, is_hidden, key, tidy
+
+
+def picture_folders(labels: Path, split: str) -> list[Path]:
+    """Return the folders where the pictures of labels in the folder `labels` can be, the likeliest first.
+
+    LLD keeps ``<subset>/json_labels/train.json`` apart from ``<subset>/Images/train/``; the case of folder
+    names differs between subsets.
+    """
+    labels = labels.absolute()
+    above = [labels, *labels.parents]
+    levels = above[: max(above.index(home_of(labels)), 1) + 1]
+    tops = [labels, *(images for level in levels for images in _called(level, IMAGES))]
+    folders = [folder for top in tops for folder in (*_called(top, split), top)]
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def _called(folder: Path, name: str) -> list[Path]:
+    """Return what `folder` holds under `name` in any letter case."""
+    return sorted(each for each in folder.iterdir() if each.name.lower() == name.lower()) if folder.is_dir() else []
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures in `folder` in order of their names."""
+    return sorted(path for path in folder.iterdir() if is_picture(path.name))
+
+
+def is_picture(name: str) -> bool:
+    """Tell if a file is a picture by its `name`."""
+    return Path(tidy(name)).suffix.lower() in SUFFIXES and not is_hidden(name)
+
+
+class Pictures:
+    """The pictures in some folders, by names that may differ in letter case and stray characters."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.folders = list(folders)
+        files = [path for folder in self.folders for path in pictures_in(folder)]
+        self._by_name = {path.name: path for path in reversed(files)}
+        self._by_key = {key(path.name): path for path in reversed(files)}
+
+    def find(self, name: str) -> Path | None:
+        """Return the picture `name`, which may have folders before it and lack a suffix, or None."""
+        deep = (folder / name for folder in self.folders if "/" in name)
+        return (
+            self._by_name.get(name)
+            or next((path for path in deep if path.is_file()), None)
+            or self._by_key.get(key(name))
+        )

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bloodfilm.errors import LabelError
+from bloodfilm.io.lld.text import count_columns, read_field
+
+BOX = "0.5 0.25 0.2 0.1"
+SEVEN = [2, 0, 1, 1, 0, 1, 0]
+WORDS = " ".join(map(str, SEVEN))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "4_8_1000_ALL.txt"
+
+
+@pytest.mark.parametrize(
+    ("row", "attributes"),
+    [
+        (f"6 {BOX}", [-1] * 7),
+        (f"6 {BOX} 0 1 1 0 1 0", [-1, *SEVEN[1:]]),
+        (f"6 {BOX} {WORDS}", SEVEN),
+        (f"6 {BOX} 10 20 300 400 {WORDS}", SEVEN),
+        (f"6.0\t{BOX}   {WORDS}  ", SEVEN),
+        (f"6 {BOX} 2 2 1 4 0 1 0", [2, -1, 1, -1, 0, 1, 0]),
+        (f"6 {BOX} 4 0 1 1 0 1 0", [-1, *SEVEN[1:]]),
+        (f"6 {BOX} 2 2 2 2 2 2 2", [-1] * 7),
+        (f"0 {BOX} 2 2 2 2 2 2 2", [-1] * 7),
+        (f"0 {BOX} 1 0 2 2 2 2 2", [-1, 0, *[-1] * 5]),
+    ],
+    ids=["5", "11", "12", "16", "spaced", "some", "no size", "nothing applies", "None", "None with a value"],
+)
+def test_rows_of_every_width_are_read(file: Path, row: str, attributes: list[int]) -> None:
+    file.write_text(f"\n{row}\n")
+    field, regions = read_field(file, None)
+    np.testing.assert_allclose(field.cells.boxes, [[256, 128, 384, 192]], atol=1e-3)
+    assert field.cells.attributes.tolist() == [attributes]
+    assert field.cells.codes.tolist() == [int(row[0])]
+    assert np.isfinite(regions).all() == (len(row.split()) == 16)
+
+
+def test_boxes_are_shares_of_the_pictures_own_size(file: Path) -> None:
+    Image.new("RGB", (100, 50)).save(file.with_suffix(".png"))
+    file.write_text(f"6 {BOX}")
+    field, _ = read_field(file, file.with_suffix(".png"))
+    np.testing.assert_allclose(field.cells.boxes, [[40, 10, 60, 15]], atol=1e-4)
+    assert (field.width, field.height) == (100, 50)
+
+
+def test_without_its_picture_a_field_has_the_size_of_the_data_set(file: Path) -> None:
+    file.write_text("")
+    field, _ = read_field(file, None)
+    assert (field.width, field.height, len(field.cells)) == (640, 640, 0)
+    assert field.path == file.with_suffix(".png")
+    assert field.origin is not None
+    assert field.origin.patient == "4"
+
+
+def test_boxes_are_cut_at_the_edge_and_left_out_without_area(file: Path) -> None:
+    file.write_text("6 0 0 0.2 0.2\n6 1.5 0.5 0.1 0.1\n6 0.5 0.5 0 0.1\n")
+    with pytest.warns(UserWarning, match=r"4_8_1000_ALL.txt: 2 boxes have no area"):
+        field, regions = read_field(file, None)
+    np.testing.assert_allclose(field.cells.boxes, [[0, 0, 64, 64]])
+    assert len(regions) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("6 0.5 0.5 0.1", "it has 4 numbers; rows of labels have 5, 11, 12 or 16"),
+        ("6 0.5 0.5 0.1 wide", "is not a row of numbers"),
+        ("6 0.5 nan 0.1 0.1", "is not finite"),
+        ("14 0.5 0.5 0.1 0.1", "no class has the number 14"),
+        ("-1 0.5 0.5 0.1 0.1", "no class has the number -1"),
+        ("1.5 0.5 0.5 0.1 0.1", "no class has the number 1.5"),
+    ],
+)
+def test_a_broken_row_is_an_error_with_its_place(file: Path, row: str, reason: str) -> None:
+    file.write_text(f"6 {BOX}\n{row}\n")
+    with pytest.raises(LabelError, match=f"4_8_1000_ALL.txt: line 2: .*{reason}"):
+        read_field(file, None)
+
+
+def test_a_picture_without_readable_size_is_an_error(file: Path) -> None:
+    file.write_text("")
+    file.with_suffix(".png").write_bytes(b"broken")
+    with pytest.raises(LabelError, match=r"4_8_1000_ALL.png: its size is needed"):
+        read_field(file, file.with_suffix(".png"))
+
+
+def test_columns_are_those_of_the_first_row_there_is(tmp_path: Path) -> None:
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    files[0].write_text("\n")
+    files[1].write_text(f"6 {BOX} {WORDS}\n")
+    assert (count_columns(files), count_columns(files[:1])) == (12, 0)
