@@ -89,18 +89,17 @@ def read_torch_file(path: Path) -> Any:
 
 
 def _read(archive: zipfile.ZipFile, size: int) -> Any:
-    entries = archive.infolist()
+    names, entries = archive.namelist(), archive.infolist()
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise CheckpointError("is an exported TorchScript program; give the file that training wrote.")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise CheckpointError("is compressed, which PyTorch never does; it may be hostile, and was not unpacked.")
     if sum(entry.file_size for entry in entries) > size:
         raise CheckpointError("says that it holds more than it does; it may be hostile, and was not unpacked.")
-    names = archive.namelist()
     programs = [name for name in names if name.endswith("/data.pkl")]
     if len(programs) != 1:
         raise CheckpointError("is an archive, but not one of PyTorch; give the file that training wrote.")
     root = programs[0].removesuffix("data.pkl")
-    if f"{root}constants.pkl" in names:
-        raise CheckpointError("is an exported TorchScript program; give the file that training wrote.")
     if archive.getinfo(programs[0]).file_size > MAX_PROGRAM:
         raise CheckpointError("has a larger header than any checkpoint; it may be hostile, and was not read.")
     if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
