@@ -24,8 +24,8 @@ from bloodfilm.errors import CheckpointError
 
 Array = npt.NDArray[Any]
 
-MAX_PROGRAM = 2**25
-"""Bytes of the largest program that is read; that of a whole YOLOv5x with its optimiser has 2**20."""
+MAX_PROGRAM = 2**24
+"""Bytes of the largest program that is read; that of a whole YOLOv5x has less than 2**18."""
 
 USUAL = re.compile(
     r"(models|utils|yolov5|ultralytics|torch\.nn)\.[\w.]+"
@@ -85,7 +85,7 @@ def read_torch_file(path: Path) -> Any:
     except (zipfile.BadZipFile, struct.error, EOFError):
         raise CheckpointError(f"{path} is not a whole file of PyTorch 1.6 or newer; get it again.") from None
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is broken ({type(error).__name__}: {error}); get it again.") from None
+        raise CheckpointError(f"{path} is broken ({type(error).__name__}: {str(error)[:200]}); get it again.") from None
 
 
 def _read(archive: zipfile.ZipFile, size: int) -> Any:
@@ -186,12 +186,10 @@ class _Machine:
         match function.name:
             case "torch._utils._rebuild_tensor_v2":
                 made: Any = _tensor(*arguments[:4])
-            case "torch._utils._rebuild_parameter":
+            case "torch._utils._rebuild_parameter" | "__builtin__.set":
                 made = arguments[0]
             case "collections.OrderedDict":
                 made = {}
-            case "__builtin__.set":
-                made = list(arguments[0])
             case name:
                 made = Foreign(name)
         self.stack.append(made)

@@ -89,13 +89,13 @@ class AttriDet(nn.Module):
         """
         features = self.detector(images)
         boxes, objectness, classes, auxiliary = self.detector.decode(features.levels)
-        scores, classes = objectness.sigmoid(), classes.sigmoid()
+        scores = objectness.sigmoid()
         if self.head != "own":
-            scores = scores * classes.amax(-1)
+            scores = scores * classes.amax(-1).sigmoid()
         size = torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)
         cells, place = _suppress(boxes, scores, size, min_score, max_overlap, max_cells)
         others = auxiliary.sigmoid().unbind(-1)
-        types, values = self._name(features.taps, cells, classes[cells.image, place])
+        types, values = self._name(features.taps, cells, classes[cells.image, place].sigmoid())
         return Found(
             *cells,
             types,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bloodfilm.errors import CheckpointError
 from bloodfilm.io.torch_file import Array, Foreign, read_torch_file
 from bloodfilm.nets.attributes import AttributeHead
 from bloodfilm.nets.attridet import PUBLISHED_REGION, AttriDet, Head
-from bloodfilm.nets.checkpoint import Card, check_shapes
+from bloodfilm.nets.checkpoint import Card, check_shapes, shape
 from bloodfilm.nets.yolo import Size, YOLOv5
 from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary, normalise
 
@@ -25,10 +26,12 @@ FIRST, LAST = "model.0.conv.weight", "model.24.m.0.bias"
 WIDTHS: dict[int, Size] = {16: "n", 32: "s", 48: "m", 64: "l", 80: "x"}
 """Channels of the first layer of each size."""
 
-LAYER = re.compile(r"(?:module\.|model\.)+(\d+\..+)")
-"""Name of a tensor below any wrapper."""
+LAYER = re.compile(r"(?:module\.|model\.)+(\d+\.[\w.]+)(?<!\.anchor_grid)")
+"""Name of a tensor below any wrapper; the grid is what older versions kept beside the anchors."""
 
-OUTDATED = ".anchor_grid"
+MAX_TENSORS = 10_000
+"""More than any model has."""
+
 EPSILON = 1e-3
 """What YOLOv5's batch normalisation adds to a variance."""
 
@@ -70,20 +73,14 @@ def import_weights(
     """
     path = Path(detector)
     model, entries = _open(path)
-    tensors = _unfolded(_layers(_tensors(model)))
-    size, count = _measure(tensors, path)
-    with torch.device("meta"):
-        expected = YOLOv5(size, count).state_dict()
-    check_shapes(f"{path} does not have the YOLOv5 v6/v7 layout of size {size}", expected, tensors)
-    _check_activations(model, path)
-    names = _class_names(model, entries, count)
+    size, state = _read_detector(model, path)
+    names = _class_names(model, entries, len(state[LAST]) // 3 - 5)
     codes = [LLD.class_code(name) for name in names]
     vocabulary = LLD
     if UNKNOWN in codes:
-        vocabulary, codes = Vocabulary(tuple(names), LLD.attributes), list(range(count))
+        vocabulary, codes = Vocabulary(tuple(names), LLD.attributes), list(range(len(names)))
     head: Head = "none" if attributes is None else "published" if published else "exact"
     network = AttriDet(size, vocabulary, head=head).eval()
-    state = _as_expected(tensors, expected, path)
     for name in [name for name in state if name.startswith("model.24.m.")]:
         state[name] = _move_classes(state[name], codes, len(vocabulary.classes))
     network.detector.load_state_dict(state)
@@ -119,23 +116,26 @@ def _tensors(model: Any) -> dict[str, Array]:
     """Return the tensors of a model or state dict by their names."""
     if not isinstance(model, Foreign):
         return dict(_of_kind(model, np.ndarray))
-    return {
-        prefix + name: each
+    everything = (
+        (prefix + name, each)
         for prefix, module in _modules(model)
         for kind in ("_parameters", "_buffers")
         for name, each in _of_kind(module.state.get(kind), np.ndarray)
-    }
+    )
+    return dict(islice(everything, MAX_TENSORS))
 
 
 def _modules(model: Any) -> Iterator[tuple[str, Foreign]]:
     """Yield `model` and the modules inside, each once and with the prefix of its names."""
-    todo, seen = [("", model)], set()
+    todo, seen = [("", model)], {id(model)}
     while todo:
         prefix, module = todo.pop()
-        if isinstance(module, Foreign) and isinstance(module.state, dict) and module not in seen:
-            seen.add(module)
+        if isinstance(module, Foreign) and isinstance(module.state, dict):
             yield prefix, module
-            todo += [(f"{prefix}{name}.", each) for name, each in _of_kind(module.state.get("_modules"), Foreign)]
+            for name, each in _of_kind(module.state.get("_modules"), Foreign):
+                if id(each) not in seen:
+                    seen.add(id(each))
+                    todo.append((f"{prefix}{name}.", each))
 
 
 def _of_kind(entries: Any, kind: type) -> Iterable[tuple[str, Any]]:
@@ -144,34 +144,35 @@ def _of_kind(entries: Any, kind: type) -> Iterable[tuple[str, Any]]:
     return [(name, each) for name, each in known if isinstance(name, str) and isinstance(each, kind)]
 
 
-def _layers(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Return `tensors` by YOLOv5's names, without prefixes of wrappers."""
-    named = {f"model.{match[1]}": each for name, each in tensors.items() if (match := LAYER.fullmatch(name))}
-    return {name: each for name, each in named.items() if not name.endswith(OUTDATED)}
-
-
-def _unfolded(tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Return `tensors` with a batch normalisation that only adds, for each that was folded into a bias."""
-    unfolded: dict[str, Array] = {}
-    for name, each in tensors.items():
-        if not name.endswith(".conv.bias"):
-            unfolded[name] = each
-            continue
-        norm, one = name.removesuffix("conv.bias") + "bn.", np.ones(each.shape)
-        unfolded |= {f"{norm}weight": one, f"{norm}bias": each, f"{norm}running_mean": one - 1}
-        unfolded |= {f"{norm}running_var": one - EPSILON, f"{norm}num_batches_tracked": np.zeros((), np.int64)}
-    return unfolded
-
-
-def _measure(tensors: Mapping[str, Array], path: Path) -> tuple[Size, int]:
-    """Return size and number of classes."""
+def _read_detector(model: Any, path: Path) -> tuple[Size, dict[str, Tensor]]:
+    """Return the size and the weights of a detector by YOLOv5's names."""
+    tensors = {f"model.{match[1]}": each for name, each in _tensors(model).items() if (match := LAYER.fullmatch(name))}
     width, outputs = (sum(tensors[name].shape[:1]) if name in tensors else 0 for name in (FIRST, LAST))
     if width not in WIDTHS or outputs % 3 or outputs < 18:
         raise CheckpointError(
             f"{path} does not have the YOLOv5 v6/v7 layout of any size from n to x: "
             f"its first layer has {width} channels, its last {outputs}."
         )
-    return WIDTHS[width], outputs // 3 - 5
+    _check_activations(model, path)
+    size = WIDTHS[width]
+    with torch.device("meta"):
+        expected = YOLOv5(size, outputs // 3 - 5).state_dict()
+    tensors = _unfolded(tensors, expected)
+    check_shapes(f"{path} does not have the YOLOv5 v6/v7 layout of size {size}", expected, tensors)
+    return size, _as_expected(tensors, expected, path)
+
+
+def _unfolded(tensors: Mapping[str, Array], expected: Mapping[str, Tensor]) -> dict[str, Array]:
+    """Return `tensors` with a batch normalisation that only adds, for each that was folded into a bias."""
+    unfolded = dict(tensors)
+    for name, bias in tensors.items():
+        norm = name.replace("conv.bias", "bn.")
+        if name.endswith(".conv.bias") and shape(expected, f"{norm}bias") == bias.shape:
+            del unfolded[name]
+            one = np.ones(bias.shape)
+            unfolded |= {f"{norm}weight": one, f"{norm}bias": bias, f"{norm}running_mean": one - 1}
+            unfolded |= {f"{norm}running_var": one - EPSILON, f"{norm}num_batches_tracked": np.zeros((), np.int64)}
+    return unfolded
 
 
 def _check_activations(model: Any, path: Path) -> None:
