@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -420,7 +421,56 @@ def test_synth_draws_a_whole_data_set(tmp_path: Path) -> None:
     assert "Sparse-LeukemiaAttri" in run("convert", "--check", tmp_path / "lld")
 
 
-@pytest.mark.parametrize("command", ["convert", "demo", "detect", "train", "evaluate", "synth", "models"])
+@pytest.fixture
+def foreign(network: AttriDet, tmp_path: Path) -> Path:
+    """The detector of the untrained network as YOLOv5 keeps one, with a class of its own."""
+    names = ["Smudge", *network.vocabulary.classes[1:]]
+    torch.save({"model": network.detector.state_dict(), "names": names, "opt": {"imgsz": 96}}, tmp_path / "best.pt")
+    return tmp_path / "best.pt"
+
+
+def test_imported_weights_can_be_used_and_trained(
+    foreign: Path, labels: Path, write_picture: WritePicture, tmp_path: Path
+) -> None:
+    model = tmp_path / "new" / "imported.safetensors"
+    told = call("import-weights", foreign, model)
+    assert told.returncode == 0, told.stderr
+    assert told.stderr.startswith("size n, 14 classes, no attributes, 96 px -> ")
+    run("detect", write_picture("a.png"), "--out", tmp_path / "out", "--model", model, "--device", "cpu")
+    (field,) = read_coco(tmp_path / "out" / "cells.json")
+    assert len(field.cells)
+    options = ("--epochs", 1, "--image-size", 64, "--batch", 2, "--device", "cpu", "--init", model)
+    trained = call("train", labels, "--out", tmp_path / "run", *options)
+    assert trained.returncode == 0, trained.stderr
+    assert f"warning: {model}: 349 of 349 tensors fit and are taken over." in trained.stderr
+    assert read_card(tmp_path / "run" / "best.safetensors").head == "own"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("best.pt", "best.pt"), "best.pt: call the checkpoint to write something.safetensors"),
+        (("best.pt", "a.safetensors", "--published"), "--published says how attributes are read"),
+        (("labels.txt", "new/a.safetensors"), "labels.txt is not a whole file of PyTorch"),
+        (("best.pt", "new/a.safetensors", "--attributes", "best.pt"), "best.pt is no attribute head of AttriDet"),
+    ],
+    ids=["order", "published", "text", "head"],
+)
+def test_what_cannot_be_imported_is_the_callers_error(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.txt").write_text("0 0.5 0.5 0.1 0.1")
+    before = foreign.read_bytes()
+    with pytest.raises(UserError, match=message):
+        run("import-weights", *arguments)
+    assert foreign.read_bytes() == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["convert", "demo", "detect", "train", "import-weights", "evaluate", "synth", "models"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     assert "Usage:" in run(command, "--help")
 

@@ -204,6 +204,34 @@ def train(
 
 
 @app.command()
+def import_weights(
+    detector: Annotated[Path, typer.Argument(metavar="DETECTOR.pt", help="What YOLOv5 v6 or v7 trained.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="The checkpoint to write.")],
+    attributes: Annotated[
+        Path | None, typer.Option(metavar="HEAD.pth", help="Attribute head that AttriDet's code trained.")
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Round boxes for attributes as AttriDet's code does.")
+    ] = False,
+) -> None:
+    """Turn YOLOv5 weights into a checkpoint; no code in the files is run."""
+    from bloodfilm.errors import UserError
+
+    if out.suffix != ".safetensors":
+        raise UserError(f"{out}: call the checkpoint to write something.safetensors.")
+    if published and attributes is None:
+        raise UserError("--published says how attributes are read; it needs --attributes HEAD.pth.")
+    from bloodfilm.nets.checkpoint import save
+    from bloodfilm.nets.yolov5_import import import_weights as take_over
+
+    network, card = take_over(detector, attributes, published)
+    _make_folder(out.parent)
+    save(out, network, card)
+    read = f"{len(card.attributes)} attributes" if card.attributes else "no attributes"
+    console.print(f"size {card.size}, {len(card.classes)} classes, {read}, {card.image_size} px -> {out}")
+
+
+@app.command()
 def evaluate(
     truth: Annotated[Path, typer.Option(help="COCO file with annotated cells.")],
     found: Annotated[Path, typer.Option(help="COCO file with found cells, best candidates.json.")],

@@ -17,10 +17,11 @@ from bloodfilm.detection.detector import LOWEST_SCORE, Detector
 from bloodfilm.errors import PictureError, UserError
 from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.checkpoint import load, read_card
+from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.checkpoint import Card, load, read_card, save
 from bloodfilm.synth import draw_field
 from bloodfilm.training.supervised import Average, Settings, train
-from bloodfilm.vocabulary import UNKNOWN, Vocabulary
+from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
 from bloodfilm.weights import DEFAULT_MODEL
 
 LOSSES = ("box", "objectness", "class", "types", "attributes")
@@ -176,6 +177,23 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(fields: list[Field], chec
     foreign = [replace(fields[0], cells=cells)]
     with pytest.raises(UserError, match="another vocabulary"):
         train(foreign, foreign, tmp_path, settings(init=str(checkpoint)))
+
+
+def test_an_imported_model_is_taken_over_where_it_fits(fields: list[Field], tmp_path: Path) -> None:
+    vocabulary = Vocabulary(("thing",), LLD.attributes)
+    network = AttriDet("n", vocabulary, head="none")
+    network.detector.detect.anchors.mul_(1.1)
+    save(tmp_path / "a.safetensors", network, Card(name="a", vocabulary=vocabulary, classes=["thing"], head="none"))
+    options = settings(init=str(tmp_path / "a.safetensors"), epochs=1, learning_rate=0.0)
+    with pytest.warns(UserWarning, match=r"a\.safetensors: 343 of 349 tensors fit and are taken over"):
+        train(fields, fields[:2], tmp_path / "run", options)
+    trained, card = load(tmp_path / "run" / "last.safetensors")
+    assert (card.vocabulary, card.classes, card.head) == (LLD, ["Neutrophil", "Lymphocyte"], "own")
+    assert torch.equal(trained.detector.detect.anchors, network.detector.detect.anchors)
+    given = dict(network.detector.named_parameters())
+    for name, tensor in trained.detector.named_parameters():
+        if not name.startswith("model.24."):
+            torch.testing.assert_close(tensor, given[name], msg=name)
 
 
 def test_nothing_to_train_or_select_on_is_refused(fields: list[Field], bare: Field, tmp_path: Path) -> None:

@@ -14,12 +14,15 @@ class AttributeHead(nn.Module):
     """Three convolutions with pooling, then three linear layers.
 
     The published head has the region size (24, 30) and 12 outputs; ours uses square regions.
-    Regions are cut by aligned RoIAlign, of all cells of a batch at once.
+    Regions are cut by aligned RoIAlign, of all cells of a batch at once; with `published` as AttriDet's code cuts
+    them, from boxes in whole places of a map.
     """
 
-    def __init__(self, channels: int, outputs: int, region: tuple[int, int] = (24, 24)) -> None:
+    def __init__(
+        self, channels: int, outputs: int, region: tuple[int, int] = (24, 24), published: bool = False
+    ) -> None:
         super().__init__()
-        self.region = region
+        self.region, self.published = region, published
         self.conv1 = nn.Conv2d(channels, 128, 3, padding=1)
         self.conv2 = nn.Conv2d(128, 64, 3, padding=1)
         self.conv3 = nn.Conv2d(64, 64, 3, padding=1)
@@ -31,7 +34,9 @@ class AttributeHead(nn.Module):
     def forward(self, taps: tuple[Tensor, Tensor], rois: Tensor) -> Tensor:
         """Return logits (K, outputs) of `rois` (K, 5): index in the batch, then x0, y0, x1, y1 in input pixels."""
         regions = [
-            roi_align(tap.float(), rois, self.region, 1 / stride, sampling_ratio=2, aligned=True)
+            roi_align(tap.float(), published_rois(rois, tap, stride), self.region)
+            if self.published
+            else roi_align(tap.float(), rois, self.region, 1 / stride, sampling_ratio=2, aligned=True)
             for tap, stride in zip(taps, TAP_STRIDES, strict=True)
         ]
         x = torch.cat(regions, 1).to(self.conv1.weight.dtype)
@@ -41,3 +46,16 @@ class AttributeHead(nn.Module):
         x = self.drop(F.leaky_relu(self.fc1(x), 0.01))
         x = self.drop(F.leaky_relu(self.fc2(x), 0.01))
         return self.fc3(x)  # type: ignore[no-any-return]
+
+
+def published_rois(rois: Tensor, tap: Tensor, stride: int) -> Tensor:
+    """Return `rois` (K, 5) in places of the map `tap` (B, C, H, W) as AttriDet's code has them.
+
+    Corners are rounded to a ten-thousandth of the input's sides, then cut to whole places; a box without width or
+    height becomes one place wide or high.
+    """
+    size = torch.tensor(tap.shape[:1:-1], device=rois.device).repeat(2)
+    shares = (rois[:, 1:] / (size * stride) * 10_000).round()
+    corners = (shares * size).div(10_000, rounding_mode="floor")
+    ends = torch.maximum(corners[:, 2:], corners[:, :2] + 1)
+    return torch.cat((rois[:, :1], corners[:, :2], ends), 1)

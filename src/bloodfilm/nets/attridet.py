@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,14 @@ from bloodfilm.nets.novelty import Novelty, describe
 from bloodfilm.nets.yolo import Size, YOLOv5
 from bloodfilm.vocabulary import LLD, Vocabulary
 
+Head = Literal["own", "published", "exact", "none"]
+"""Who reads types and attributes of a cell.
+
+``own`` reads both from its region. Else the detector's class channels tell types, as in YOLOv5, and attributes are
+read by AttriDet's ``published`` head, by the same from ``exact`` boxes, not rounded as its code does, or not at all.
+"""
+
+PUBLISHED_REGION = (24, 30)
 MIN_AUXILIARY_SCORE = 0.3
 MAX_AUXILIARY = 1000
 
@@ -51,17 +59,24 @@ class Found(NamedTuple):
 class AttriDet(nn.Module):
     """YOLOv5 layout with an attribute head (Rehman et al., MICCAI 2024; Large Leukemia Dataset, MedIA 2025).
 
-    Unlike the published head, ours reads the type of a cell, too, before its attributes: from the same region
+    Unlike the published head, our own reads the type of a cell, too, before its attributes: from the same region
     at strides 4 and 8, where a nucleus has its lobes.
     """
 
-    def __init__(self, size: Size = "n", vocabulary: Vocabulary = LLD, auxiliary: int = 0) -> None:
+    attributes: AttributeHead
+
+    def __init__(self, size: Size = "n", vocabulary: Vocabulary = LLD, auxiliary: int = 0, head: Head = "own") -> None:
         super().__init__()
         self.size = size
         self.vocabulary = vocabulary
+        self.head = head
         self.detector = YOLOv5(size, len(vocabulary.classes), auxiliary)
-        self.outputs = [len(vocabulary.classes), *vocabulary.value_counts]
-        self.attributes = AttributeHead(self.detector.tap_channels, sum(self.outputs))
+        channels, values = self.detector.tap_channels, list(vocabulary.value_counts)
+        self.outputs = [len(vocabulary.classes), *values] if head == "own" else values
+        if head == "own":
+            self.attributes = AttributeHead(channels, sum(self.outputs))
+        elif head != "none":
+            self.attributes = AttributeHead(channels, sum(values), PUBLISHED_REGION, head == "published")
         self.novelty = Novelty(2 * (self.detector.tap_channels + self.detector.deep_channels))
 
     @torch.inference_mode()
@@ -69,25 +84,38 @@ class AttriDet(nn.Module):
         """Find the cells on `images` (B, 3, H, W) in 0 to 1: one pass for boxes, classes and attributes of all.
 
         Boxes that overlap a better one of any class by more than `max_overlap` (IoU) are dropped; so are those of
-        an auxiliary kind among themselves.
+        an auxiliary kind among themselves. Where the class channels tell types, the score is objectness times the
+        best of them.
         """
         features = self.detector(images)
-        boxes, objectness, _, auxiliary = self.detector.decode(features.levels)
+        boxes, objectness, classes, auxiliary = self.detector.decode(features.levels)
+        scores = objectness.sigmoid()
+        if self.head != "own":
+            scores = scores * classes.amax(-1).sigmoid()
         size = torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)
-        cells = _suppress(boxes, objectness.sigmoid(), size, min_score, max_overlap, max_cells)
+        cells, place = _suppress(boxes, scores, size, min_score, max_overlap, max_cells)
         others = auxiliary.sigmoid().unbind(-1)
-        rois = torch.cat((cells.image[:, None].float(), cells.boxes), 1)
-        types, *values = (part.softmax(1) for part in self.read(features.taps, rois))
+        types, values = self._name(features.taps, cells, classes[cells.image, place].sigmoid())
         return Found(
             *cells,
             types,
-            torch.cat(values, 1) if values else types[:, :0],
+            values,
             describe((*features.taps, features.deep)),
-            tuple(_suppress(boxes, each, size, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY) for each in others),
+            tuple(_suppress(boxes, each, size, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY)[0] for each in others),
         )
 
+    def _name(self, taps: tuple[Tensor, Tensor], cells: Objects, types: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities of the types, by default `types` (K, classes), and of the values of all attributes."""
+        if self.head == "none":
+            return types, types.new_zeros(len(types), sum(self.outputs))
+        rois = torch.cat((cells.image[:, None].float(), cells.boxes), 1)
+        parts = [part.softmax(1) for part in self.read(taps, rois)]
+        if self.head == "own":
+            types = parts.pop(0)
+        return types, torch.cat(parts, 1) if parts else types[:, :0]
+
     def read(self, taps: tuple[Tensor, Tensor], rois: Tensor) -> list[Tensor]:
-        """Return logits of the types (K, classes) and of each attribute (K, values) of `rois` (K, 5)."""
+        """Return logits of the types (K, classes), if the head reads them, and of each attribute of `rois` (K, 5)."""
         return list(torch.split(self.attributes(taps, rois).float(), self.outputs, 1))
 
     def fuse(self) -> AttriDet:
@@ -114,18 +142,30 @@ def with_auxiliary(network: AttriDet, auxiliary: int) -> AttriDet:
     return larger
 
 
-def _suppress(boxes: Tensor, scores: Tensor, size: Tensor, min_score: float, max_overlap: float, most: int) -> Objects:
-    """Return what is left of `boxes` (B, N, 4) with `scores` (B, N), by falling score, `most` an image.
+def taken_over(network: AttriDet, vocabulary: Vocabulary) -> tuple[AttriDet, int, int]:
+    """Return a network with our own head and all tensors of `network` that fit; how many these are, and of how many."""
+    fresh = AttriDet(network.size, vocabulary)
+    wanted = fresh.state_dict()
+    known = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("novelty.")}
+    fitting = {n: tensor for n, tensor in known.items() if n in wanted and tensor.shape == wanted[n].shape}
+    fresh.load_state_dict(wanted | fitting)
+    return fresh, len(fitting), len(known)
+
+
+def _suppress(
+    boxes: Tensor, scores: Tensor, size: Tensor, min_score: float, max_overlap: float, most: int
+) -> tuple[Objects, Tensor]:
+    """Return what is left of `boxes` (B, N, 4) with `scores` (B, N), by falling score, `most` an image; and where.
 
     Boxes are cut at `size` (4,): width, height, width, height of the images.
     """
     image, place = torch.nonzero(scores >= min_score, as_tuple=True)
     found, scores_found = boxes[image, place].minimum(size).clamp(min=0), scores[image, place]
     solid = ((found[:, 2:] - found[:, :2]) > 1).all(1)
-    image, found, scores_found = image[solid], found[solid], scores_found[solid]
+    image, place, found, scores_found = image[solid], place[solid], found[solid], scores_found[solid]
     kept = batched_nms(found, scores_found, image, max_overlap)
     kept = kept[_rank_in_image(image[kept], len(boxes)) < most]
-    return Objects(image[kept], found[kept], scores_found[kept])
+    return Objects(image[kept], found[kept], scores_found[kept]), place[kept]
 
 
 def _rank_in_image(image: Tensor, images: int) -> Tensor:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from bloodfilm.errors import CheckpointError
 from bloodfilm.io.files import replacing
-from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.attridet import AttriDet, Head
 from bloodfilm.nets.yolo import Size
 from bloodfilm.vocabulary import LLD, Vocabulary
 from bloodfilm.weights import DEFAULT_MODEL, available
@@ -35,6 +35,8 @@ class Card(BaseModel):
     """What else it finds, hidden from results: names in `bloodfilm.vocabulary.AUXILIARY`."""
     attributes: list[str] = []
     """Attributes that the model was taught; it says "not predicted" for the others."""
+    head: Head = "own"
+    """Who reads types and attributes: see `bloodfilm.nets.attridet`."""
     method: str = "attridet"
     description: str = ""
     data: list[str] = []
@@ -42,6 +44,8 @@ class Card(BaseModel):
     calibration: dict[str, float] = {}
     """Slope and offset of the score, temperatures of types and attributes; they are in the weights already."""
     scores: dict[str, Any] = {}
+    imported: dict[str, str] = {}
+    """Files of other programs that the weights are from, with their sha256."""
     sha256: str = ""
 
     @field_validator("vocabulary", mode="before")
@@ -88,7 +92,8 @@ def read_card(model: str | Path) -> Card:
             metadata = file.metadata() or {}
         card = Card.model_validate_json(metadata["bloodfilm"])
     except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file ({error}); get it again.") from None
+        hint = "get it again; a YOLOv5 file goes through `bloodfilm import-weights` first"
+        raise CheckpointError(f"{path} is not a whole safetensors file ({error}); {hint}.") from None
     except (KeyError, ValidationError) as error:
         raise CheckpointError(f"{path} is not a bloodfilm checkpoint ({error}).") from None
     return card.model_copy(update={"sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
@@ -98,19 +103,24 @@ def load(model: str | Path = DEFAULT_MODEL) -> tuple[AttriDet, Card]:
     """Load a shipped model by name or a checkpoint file; raises `CheckpointError`."""
     card = read_card(model)
     path = locate(model)
-    network = AttriDet(card.size, card.vocabulary, len(card.auxiliary))
+    network = AttriDet(card.size, card.vocabulary, len(card.auxiliary), card.head)
     expected = network.state_dict()
     with safe_open(path, "pt") as file:
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    wrong = sorted(name for name in expected | found if shape(expected, name) != shape(found, name))
-    if wrong:
-        raise CheckpointError(
-            f"{path} does not fit size {card.size}: {wrong[0]} has the shape {shape(found, wrong[0])}, "
-            f"expected {shape(expected, wrong[0])} ({len(wrong)} such items)."
-        )
+    check_shapes(f"{path} does not fit size {card.size}", expected, found)
     network.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in found.items()})
     return network.eval(), card
 
 
-def shape(tensors: dict[str, torch.Tensor], name: str) -> tuple[int, ...] | None:
+def check_shapes(complaint: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Raise `CheckpointError` with `complaint` if the arrays or tensors `found` are not as those `expected`."""
+    wrong = sorted(name for name in {*expected, *found} if shape(expected, name) != shape(found, name))
+    if wrong:
+        raise CheckpointError(
+            f"{complaint}: {wrong[0]} has the shape {shape(found, wrong[0])}, "
+            f"expected {shape(expected, wrong[0])} ({len(wrong)} such items)."
+        )
+
+
+def shape(tensors: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
     return tuple(tensors[name].shape) if name in tensors else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.attridet import AttriDet, with_auxiliary
+from bloodfilm.nets.attridet import AttriDet, taken_over, with_auxiliary
 from bloodfilm.nets.checkpoint import Card, load, save
 from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import augment
@@ -51,7 +52,8 @@ Report = Callable[[dict[str, float]], None]
 class Settings:
     """How to train.
 
-    `init` is a model name or file to start from, which also sets the size; without it the size is n by default.
+    `init` is a model name or file to start from, which also sets the size; without it the size is n by default. Of an
+    imported model all tensors are taken that fit the labels.
     `mosaic`, `mirrored` and `scale` are those of `FieldDataset`. With `keep_detection` the boxes stay exactly as
     those of `init`: only types and attributes are trained, on frozen features. `workers` are the processes that
     load pictures; with 0 each picture is read once and kept in memory.
@@ -314,10 +316,14 @@ def _start(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]
     labelled = list(AUXILIARY) if any(field.auxiliary for field in fields) else []
     if settings.init:
         network, card = load(settings.init)
-        if card.vocabulary != vocabulary:
-            raise UserError(f"{settings.init} has another vocabulary than the labels; convert the labels first.")
         if settings.size not in (None, card.size):
             raise UserError(f"{settings.init} has the size {card.size}; it cannot be trained as size {settings.size}.")
+        if card.head != "own":
+            network, taken, known = taken_over(network, vocabulary)
+            warnings.warn(f"{settings.init}: {taken} of {known} tensors fit and are taken over.", stacklevel=2)
+            card = Card(name=card.name, size=card.size, vocabulary=vocabulary)
+        if card.vocabulary != vocabulary:
+            raise UserError(f"{settings.init} has another vocabulary than the labels; convert the labels first.")
         network.novelty.limit.zero_()
         size, classes, attributes, auxiliary = card.size, set(card.classes), set(card.attributes), card.auxiliary
         if labelled and not auxiliary:
