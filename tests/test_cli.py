@@ -213,10 +213,10 @@ def test_candidates_go_down_to_the_lowest_score(detect: Callable[..., Path], wri
     out = detect(write_picture("a.png"), "--keep-candidates", "--min-score", 0.4)
     (cells,), (candidates,) = (read_coco(out / name) for name in ("cells.json", "candidates.json"))
     assert cells.cells.scores.min() >= 0.4
-    assert 0.01 <= candidates.cells.scores.min() < 0.1
+    assert 0.001 <= candidates.cells.scores.min() < 0.1
     assert len(cells.cells) == (candidates.cells.scores >= 0.4).sum()
     infos = [json.loads((out / name).read_text())["info"]["min_score"] for name in ("cells.json", "candidates.json")]
-    assert infos == [0.4, 0.01]
+    assert infos == [0.4, 0.001]
 
 
 def test_only_the_region_is_searched(detect: Callable[..., Path], write_picture: WritePicture) -> None:

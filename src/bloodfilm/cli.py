@@ -71,7 +71,7 @@ def detect(
         float | None, typer.Option(min=0.001, help="Micrometres per pixel, where the red cells do not tell.")
     ] = None,
     keep_candidates: Annotated[
-        bool, typer.Option("--keep-candidates", help="Also write candidates.json, with scores down to 0.01.")
+        bool, typer.Option("--keep-candidates", help="Also write candidates.json, with scores down to 0.001.")
     ] = False,
 ) -> None:
     """Find the white blood cells on pictures; write cells.json (COCO) and cells.csv to OUT."""

@@ -26,7 +26,7 @@ from bloodfilm.nets.checkpoint import Card, load
 from bloodfilm.vocabulary import UNKNOWN
 from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
-LOWEST_SCORE = 0.01
+LOWEST_SCORE = 0.001
 """Cells below this are never reported."""
 
 MAX_OVERLAP = 0.45
