@@ -6,27 +6,53 @@ python benchmarks/show_augmentations.py docs/images/augmentations.jpg
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from bloodfilm.synth import sample_field
-from bloodfilm.training.augment import TRANSFORMS
+from bloodfilm.training.augment import TRANSFORMS, turn
+from bloodfilm.training.labels import Labels, collate
+from bloodfilm.training.surround import surround
 
 SIDE, SAMPLES, LABEL = 180, 4, 22
+NOTHING = Labels(*(torch.zeros(shape) for shape in ((0, 4), 0, (0, 8), (0, 4), 0)))
+
+
+def turned(images: Tensor, seed: int) -> Tensor:
+    _, none = collate([(image, NOTHING) for image in images])
+    return turn(
+        images,
+        none._replace(image=none.image.long(), unknown_image=none.unknown_image.long()),
+        torch.Generator().manual_seed(seed),
+    )[0]
+
+
+def surrounded(images: Tensor, seed: int) -> Tensor:
+    random = np.random.default_rng(seed)
+    return torch.stack([surround((image * 255).byte(), NOTHING, random)[0] / 255 for image in images])
+
+
+def changes() -> dict[str, Callable[[Tensor, int], Tensor]]:
+    drawn: dict[str, Callable[[Tensor, int], Tensor]] = {"turn": turned, "surround": surrounded}
+    for each in TRANSFORMS:
+        drawn[each.__name__] = lambda images, seed, each=each: each(images, torch.Generator().manual_seed(seed))
+    return drawn
 
 
 def main() -> None:
     film, cells = sample_field()
     x, y = (int(v) for v in cells.boxes[3, :2] - 30)
     picture = torch.from_numpy(film[y : y + SIDE, x : x + SIDE]).permute(2, 0, 1).float() / 255
-    sheet = Image.new("RGB", ((SAMPLES + 1) * (SIDE + 4), len(TRANSFORMS) * (SIDE + LABEL)), "white")
+    drawn = changes()
+    sheet = Image.new("RGB", ((SAMPLES + 1) * (SIDE + 4), len(drawn) * (SIDE + LABEL)), "white")
     draw = ImageDraw.Draw(sheet)
-    for row, transform in enumerate(TRANSFORMS):
-        changed = transform(picture.repeat(SAMPLES, 1, 1, 1), torch.Generator().manual_seed(row))
-        draw.text((4, row * (SIDE + LABEL) + 6), transform.__name__.replace("_", " "), "black")
-        for column, image in enumerate((picture, *changed)):
+    for row, (name, change) in enumerate(drawn.items()):
+        draw.text((4, row * (SIDE + LABEL) + 6), name.replace("_", " "), "black")
+        for column, image in enumerate((picture, *change(picture.repeat(SAMPLES, 1, 1, 1), row))):
             pixels = (image.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
             sheet.paste(Image.fromarray(pixels), (column * (SIDE + 4), row * (SIDE + LABEL) + LABEL))
     sheet.save(sys.argv[1], quality=90)
