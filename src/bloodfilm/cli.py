@@ -146,7 +146,7 @@ def demo(
     )
     console.print(
         f"Picture, overlay and table are in {out}. The cells are drawn: the model learned types from real ones, "
-        "and takes drawn eosinophils and monocytes for neutrophils. Research software: not a diagnosis."
+        "and at times gives drawn ones another, or none. Research software: not a diagnosis."
     )
     if gui:
         from bloodfilm.napari.demo import show_demo
