@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -90,6 +91,18 @@ def test_synthetic_fields_are_written_with_their_labels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(second.path), picture)
     np.testing.assert_array_equal(second.cells.attributes, truth.attributes)
     assert len(first.cells) > 0
+
+
+def test_scale_and_novelty_of_a_picture_are_written(tmp_path: Path) -> None:
+    Image.fromarray(sample_field()[0]).save(tmp_path / "field.png")
+    result = CliRunner().invoke(app, ["detect", str(tmp_path / "field.png"), "--out", str(tmp_path), "--device", "cpu"])
+    assert result.exit_code == 0
+    (field,) = read_coco(tmp_path / "cells.json")
+    assert field.cells.scale is not None
+    assert field.cells.scale.sure
+    assert field.cells.scale.um_per_px[1] == pytest.approx(0.12, rel=0.1)
+    assert (field.cells.novelty or 0) > 0
+    assert {"diameter_um", "novelty"} <= set(pd.read_csv(tmp_path / "cells.csv"))
 
 
 def test_models_are_listed_with_their_cards() -> None:

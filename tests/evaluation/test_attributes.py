@@ -71,7 +71,7 @@ def test_only_what_both_know_counts(annotated: Annotated) -> None:
 
 def test_cells_below_the_score_do_not_count(annotated: Annotated) -> None:
     truth = annotated(BOXES, codes=[3, 7, 1])
-    found = Cells(BOXES, codes=[0, 7, 1], scores=[0.2, 0.3, 0.9])
+    found = Cells(BOXES, codes=[0, 7, 1], scores=[0.2, 0.6, 0.9])
     assert score_attributes([found], [truth])["class"] == {"macro_f1": 1, "accuracy": 1, "cells": 2}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +77,7 @@ def measure(sizes: npt.NDArray[np.float64]) -> Ruler | None:
         return None
     medians = np.median(sizes, axis=0)
     spread = 1.4826 * np.median(np.abs(sizes - medians), axis=0) / medians
-    error = 1.2533 * float(spread.max()) / np.sqrt(len(sizes))
+    error = 1.2533 * float(spread.max()) / math.sqrt(len(sizes))
     return Ruler(float(medians[0]), float(medians[1]), error, len(sizes))
 
 
