@@ -24,11 +24,7 @@ NOTHING = Labels(*(torch.zeros(shape) for shape in ((0, 4), 0, (0, 8), (0, 4), 0
 
 def turned(images: Tensor, seed: int) -> Tensor:
     _, none = collate([(image, NOTHING) for image in images])
-    return turn(
-        images,
-        none._replace(image=none.image.long(), unknown_image=none.unknown_image.long()),
-        torch.Generator().manual_seed(seed),
-    )[0]
+    return turn(images, none, torch.Generator().manual_seed(seed))[0]
 
 
 def surrounded(images: Tensor, seed: int) -> Tensor:

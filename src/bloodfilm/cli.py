@@ -110,8 +110,7 @@ def detect(
             info = provenance(detector, min_score=min_score, tile=tile, region=region, pixel_size=pixel_size)
             count = _write_results(out, formats, fields, failures, info, lowest)
             console.print(f"{count} cells on {len(fields)} of {len(pictures)} pictures -> {out}")
-            if new := sum((field.cells.novelty or 0) > 1 for field in fields):
-                console.print(f"{new} unlike the pictures that the model learned from (novelty above 1): check them")
+            _tell_unlike(fields)
     if failures:
         console.print(f"{len(failures)} pictures failed, listed in {out / 'failed.csv'}", style="red")
         console.print("the first: " + ": ".join(failures[0]), style="red", soft_wrap=True)
@@ -419,6 +418,11 @@ def _write_results(
     if failures:
         _write_failures(out / "failed.csv", failures)
     return sum(len(field.cells) for field in fields)
+
+
+def _tell_unlike(fields: list[Field]) -> None:
+    if new := sum((field.cells.novelty or 0) > 1 for field in fields):
+        console.print(f"{new} unlike the pictures that the model learned from (novelty above 1): check them")
 
 
 def _above(field: Field, min_score: float) -> Field:

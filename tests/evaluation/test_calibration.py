@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.evaluation.calibration import calibration_error, score_calibration, score_hits
+from bloodfilm.evaluation.calibration import calibration_error, score_hits
 
 
 def test_the_error_is_the_distance_of_probability_and_share() -> None:
@@ -28,26 +28,3 @@ def test_each_found_cell_is_a_hit_or_not_and_ignored_ones_are_left_out(truth: Fi
     scores, hits = score_hits([found], [truth])
     np.testing.assert_allclose(scores, [0.9, 0.8, 0.2])
     assert hits.tolist() == [True, False, True]
-
-
-def test_types_and_attributes_are_judged_where_both_know_them(truth: Field) -> None:
-    found = Cells(
-        [[0, 0, 10, 10], [20, 0, 30, 10]],
-        codes=[3, 3],
-        scores=[1, 1],
-        class_scores=[0.8, 0.6],
-        attributes=[[0, 1, -1, 0, 0, 0, 0]] * 2,
-        attribute_scores=[[0.75, 0.75, np.nan, 1, 1, 1, 1]] * 2,
-    )
-    errors = score_calibration([found], [truth], 0.5)
-    assert errors["score"] == pytest.approx(0)
-    assert errors["class"] == pytest.approx(0.5 * 0.2 + 0.5 * 0.6)
-    assert errors["cell_size"] == pytest.approx(0.25)
-    assert errors["nuclear_chromatin"] == pytest.approx(0.75)
-    assert np.isnan(errors["nuclear_shape"])
-
-
-def test_cells_below_the_score_are_not_judged(truth: Field) -> None:
-    found = Cells([[50, 0, 60, 10]], scores=[0.4])
-    assert np.isnan(score_calibration([found], [truth], 0.5)["score"])
-    assert score_calibration([found], [truth], 0.3)["score"] == pytest.approx(0.4)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -260,3 +261,13 @@ def test_where_boxes_are_kept_the_best_readings_are_chosen(tmp_path: Path) -> No
     found = [best.detect(read_image(field.path), LOWEST_SCORE) for field in fields]
     scores = [score["macro_f1"] for score in score_attributes(found, fields, LOWEST_SCORE).values() if score["cells"]]
     assert np.mean(scores) == pytest.approx(max(row["macro_f1"] for row in rows))
+
+
+def test_a_run_that_is_over_is_not_calibrated_again(two_epochs: Path, fields: list[Field], tmp_path: Path) -> None:
+    out = Path(shutil.copytree(two_epochs, tmp_path / "run"))
+    best = out / "best.safetensors"
+    network, card = load(best)
+    assert card.calibration["score_slope"] == 1
+    save(best, network, card.model_copy(update={"calibration": {"score_slope": 2.0}}))
+    train(fields, fields[:2], out, settings(), resume=True)
+    assert read_card(best).calibration == {"score_slope": 2.0}

@@ -11,7 +11,6 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.evaluation.detection import is_ignored, match
-from bloodfilm.vocabulary import UNKNOWN
 
 BINS = 15
 
@@ -34,20 +33,3 @@ def score_hits(found: Sequence[Cells], truth: Sequence[Field]) -> tuple[npt.NDAr
         scores.append(table.scores[judged])
         hits.append(right[judged])
     return np.concatenate(scores), np.concatenate(hits)
-
-
-def score_calibration(found: Sequence[Cells], truth: Sequence[Field], min_score: float) -> dict[str, float]:
-    """Return the calibration error of scores, types and attributes of the cells of at least `min_score`."""
-    tables = [table[table.scores >= min_score] for table in found]
-    errors = {"score": calibration_error(*score_hits(tables, truth))}
-    parts = []
-    for table, field in zip(tables, truth, strict=True):
-        hit, _ = match(table, field)
-        table, cells = table[hit[hit >= 0]], field.cells[hit >= 0]
-        said, true = (np.column_stack((each.codes, each.attributes)) for each in (table, cells))
-        sure = np.column_stack((table.class_scores, table.attribute_scores))
-        parts.append(np.stack((sure, said == true, (said != UNKNOWN) & (true != UNKNOWN))))
-    names = ("class", *truth[0].cells.vocabulary.attribute_names) if truth else ()
-    for name, (sure, right, known) in zip(names, np.concatenate(parts, 1).transpose(2, 0, 1), strict=True):
-        errors[name] = calibration_error(sure[known > 0], right[known > 0])
-    return errors

@@ -26,7 +26,7 @@ from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet, taken_over, with_auxiliary
-from bloodfilm.nets.checkpoint import Card, load, save
+from bloodfilm.nets.checkpoint import Card, load, read_card, save
 from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import augment
 from bloodfilm.training.data import FieldDataset
@@ -189,7 +189,7 @@ class _Run:
             if self.report:
                 self.report(row)
         best = self.out / "best.safetensors"
-        if best.exists():
+        if best.exists() and not read_card(best).calibration:
             save(best, *finish(*load(best), self.dataset.fields, self.validation))
         return best
 
