@@ -1,0 +1,98 @@
+"""Commands that make and list models: train, import-weights, models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+from rich.console import Console
+
+from bloodfilm.cli.options import Device, Out, console, make_folder
+from bloodfilm.weights import available
+
+if TYPE_CHECKING:
+    from bloodfilm.nets.yolo import Size
+
+
+def train(
+    fields: Annotated[
+        list[Path], typer.Argument(metavar="FIELDS...", help="COCO files, pictures beside them or as in LLD.")
+    ],
+    out: Out,
+    method: Annotated[str, typer.Option(help="attridet: trained on full labels.")] = "attridet",
+    validation: Annotated[
+        Path | None, typer.Option(help="COCO file to select on; by default a tenth of the fields, by their names.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="n, s, m, l or x; by default that of --init, else n.")] = None,
+    init: Annotated[str | None, typer.Option(help="Model name or checkpoint to start from.")] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 100,
+    image_size: Annotated[int, typer.Option(min=64, help="Pixels a side, a multiple of 32.")] = 640,
+    batch: Annotated[int, typer.Option(min=1)] = 16,
+    device: Device = "auto",
+    seed: int = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
+) -> None:
+    """Train a model on annotated fields; write best.safetensors and log.csv to OUT."""
+    from bloodfilm.errors import UserError
+    from bloodfilm.io.coco import read_coco
+
+    if method != "attridet":
+        raise UserError(f"--method {method}: attridet is the only method of this version.")
+    if size not in (None, *"nsmlx") or image_size % 32:
+        raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
+    annotated = [field for path in fields for field in read_coco(path)]
+    if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
+        raise UserError(f"--method attridet: {len(in_part)} fields are labelled in part only, as is {in_part[0]}.")
+
+    from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
+    from bloodfilm.training.split import split_fields
+    from bloodfilm.training.supervised import Settings
+    from bloodfilm.training.supervised import train as run
+
+    make_folder(out)
+    chosen, held = (annotated, read_coco(validation)) if validation else split_fields(annotated)
+    settings = Settings(cast("Size | None", size), init, epochs, image_size, batch, device, seed)
+    where = resolve_device(device)
+    running_on = describe(where, fastest_precision(where))
+    console.print(f"{len(chosen)} fields to train on, {len(held)} to select on, on {running_on}")
+
+    def report(row: dict[str, float]) -> None:
+        console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+    console.print(f"Best weights: {run(chosen, held, out, settings, resume, report)}")
+
+
+def import_weights(
+    detector: Annotated[Path, typer.Argument(metavar="DETECTOR.pt", help="What YOLOv5 v6 or v7 trained.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="The checkpoint to write.")],
+    attributes: Annotated[
+        Path | None, typer.Option(metavar="HEAD.pth", help="Attribute head that AttriDet's code trained.")
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Round boxes for attributes as AttriDet's code does.")
+    ] = False,
+) -> None:
+    """Turn YOLOv5 weights into a checkpoint; no code in the files is run."""
+    from bloodfilm.errors import UserError
+
+    if out.suffix != ".safetensors":
+        raise UserError(f"{out}: call the checkpoint to write something.safetensors.")
+    if published and attributes is None:
+        raise UserError("--published says how attributes are read; it needs --attributes HEAD.pth.")
+    from bloodfilm.nets.checkpoint import save
+    from bloodfilm.nets.yolov5_import import import_weights as take_over
+
+    network, card = take_over(detector, attributes, published)
+    make_folder(out.parent)
+    save(out, network, card)
+    read = f"{len(card.attributes)} attributes" if card.attributes else "no attributes"
+    console.print(f"size {card.size}, {len(card.classes)} classes, {read}, {card.image_size} px -> {out}")
+
+
+def models() -> None:
+    """List the models that come with the package, with their cards."""
+    from bloodfilm.nets.checkpoint import read_card
+
+    for name in available():
+        Console().print_json(read_card(name).model_dump_json(exclude={"vocabulary"}))
