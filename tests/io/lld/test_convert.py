@@ -10,7 +10,8 @@ import pytest
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import read_coco
-from bloodfilm.io.lld.convert import PLACES, losses, write_dataset
+from bloodfilm.io.formats import losses
+from bloodfilm.io.lld.convert import PLACES, write_dataset
 from bloodfilm.io.lld.dataset import Dataset, read_lld
 
 PRECISION = {"coco": 1e-4, "lld-json": 1e-4, "txt12": 1e-3, "yolo": 1e-3}
