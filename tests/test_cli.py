@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,13 @@ def run(*arguments: object, status: int = 0) -> str:
     return result.stdout
 
 
+def cells_of(table: Path) -> dict[str, Cells]:
+    """Read a table whose pictures may be elsewhere."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*pictures are not beside it")
+        return {field.name: field.cells for field in read_csv(table)}
+
+
 @pytest.fixture
 def detect(checkpoint: Path, tmp_path: Path) -> Callable[..., Path]:
     """Run ``detect`` with the untrained network and return the folder of its results."""
@@ -59,14 +67,14 @@ def test_detect_writes_coco_and_csv(detect: Callable[..., Path], write_picture: 
     write_picture("in/deep/a.png")
     out = detect(tmp_path / "in", "--min-score", 0.2)
     assert sorted(path.name for path in out.iterdir()) == ["cells.csv", "cells.json"]
-    fields, table = read_coco(out / "cells.json"), read_csv(out / "cells.csv")
+    fields, table = read_coco(out / "cells.json"), cells_of(out / "cells.csv")
     assert [field.name for field in fields] == ["b.png", "deep/a.png"]
     assert list(table) == ["b.png", "deep/a.png"]
     for field in fields:
         assert (field.width, field.height) == (200, 160)
         assert len(field.cells) > 3
         assert field.cells.scores.min() >= 0.2
-        np.testing.assert_allclose(field.cells.boxes, table[field.name].boxes, atol=0.02)
+        np.testing.assert_array_equal(field.cells.boxes, table[field.name].boxes)
         np.testing.assert_array_equal(field.cells.attributes, table[field.name].attributes)
 
 
@@ -116,14 +124,14 @@ def test_a_broken_picture_is_listed_and_the_rest_written(
     assert failure["path"] == str(tmp_path / "in" / "b.png")
     assert "cannot be read as a picture" in failure["reason"]
     assert [field.name for field in read_coco(out / "cells.json")] == ["a.png", "c.png"]
-    assert list(read_csv(out / "cells.csv")) == ["a.png", "c.png"]
+    assert list(cells_of(out / "cells.csv")) == ["a.png", "c.png"]
 
 
 def test_only_broken_pictures_give_empty_results(detect: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"broken")
     out = detect(tmp_path / "a.png", status=3)
     assert read_coco(out / "cells.json") == []
-    assert read_csv(out / "cells.csv") == {}
+    assert cells_of(out / "cells.csv") == {}
 
 
 def test_what_was_found_is_kept_if_the_search_breaks_off(
@@ -145,7 +153,7 @@ def test_what_was_found_is_kept_if_the_search_breaks_off(
     with pytest.raises(RuntimeError, match="out of memory"):
         detect(*pictures, "--batch", 1)
     assert [field.name for field in read_coco(tmp_path / "out" / "cells.json")] == ["a.png", "b.png"]
-    assert list(read_csv(tmp_path / "out" / "cells.csv")) == ["a.png", "b.png"]
+    assert list(cells_of(tmp_path / "out" / "cells.csv")) == ["a.png", "b.png"]
 
 
 def test_results_of_an_earlier_run_do_not_stay(detect: Callable[..., Path], write_picture: WritePicture) -> None:

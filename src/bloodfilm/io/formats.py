@@ -210,7 +210,8 @@ def check(kind: str, path: Path, fields: Sequence[Field]) -> None:
         raise UserError(f"{path}: {kind} holds LLD's types and attributes only; these cells have others.")
     if kind != "geojson":
         shared_vocabulary(fields)
-    check_names(kind, [name_of(field) for field in fields])
+    if kind != "geojson" or wanted.is_folder(path):
+        check_names(kind, [name_of(field) for field in fields])
 
 
 def check_names(kind: str, names: Sequence[str]) -> None:

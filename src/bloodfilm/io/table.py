@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,19 +37,26 @@ def to_table(fields: Iterable[Field]) -> pd.DataFrame:
     fields = list(fields)
     vocabulary = shared_vocabulary(fields)
     filled = [field for field in fields if len(field.cells)]
-    kinds = {name: column.dtype.kind for field in filled for name, column in field.cells.extra.items()}
-    blank = {name: np.full(1, np.nan, float if kind in "iuf" else object) for name, kind in kinds.items()}
-    tables = [
-        replace(f.cells, extra={name: f.cells.extra.get(name, blank[name].repeat(len(f.cells))) for name in kinds})
-        for f in filled
-    ]
-    cells = concatenate(tables or [Cells.empty(vocabulary)])
+    cells = concatenate(aligned([field.cells for field in filled]) or [Cells.empty(vocabulary)])
     frame = pd.DataFrame(cells.boxes, columns=CORNERS)
     if any(field.cells.novelty is not None for field in filled):
         cells_of = [len(field.cells) for field in filled]
         frame["novelty"] = np.repeat([np.nan if f.cells.novelty is None else f.cells.novelty for f in filled], cells_of)
     frame.insert(0, "image", [name_of(field) for field in filled for _ in range(len(field.cells))])
     return pd.concat([frame, cells.to_frame()], axis=1)
+
+
+def aligned(tables: list[Cells]) -> list[Cells]:
+    """Return the tables with the further columns that any of them has, NaN where one had it not."""
+    kinds = {name: column.dtype.kind for cells in tables for name, column in cells.extra.items() if len(cells)}
+    blank = {name: np.full(1, np.nan, float if kind in "iuf" else object) for name, kind in kinds.items()}
+    return [
+        replace(
+            c,
+            extra={name: c.extra[name] if len(c) and name in c.extra else blank[name].repeat(len(c)) for name in kinds},
+        )
+        for c in tables
+    ]
 
 
 def write_csv(path: str | Path, fields: Iterable[Field]) -> None:
