@@ -10,7 +10,7 @@ import pytest
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import read_coco
-from bloodfilm.io.formats import losses
+from bloodfilm.io.formats import FORMATS, losses
 from bloodfilm.io.lld.convert import PLACES, write_dataset
 from bloodfilm.io.lld.dataset import Dataset, read_lld
 
@@ -37,6 +37,10 @@ def test_what_is_written_is_read_again(dataset: Dataset, tmp_path: Path, format_
         assert again.cells.codes.tolist() == field.cells.codes.tolist()
         assert (again.cells.attributes == (field.cells.attributes if format_ != "yolo" else -1)).all()
         assert (again.width, again.height, again.origin) == (field.width, field.height, field.origin)
+
+
+def test_every_format_has_its_place_in_a_subset() -> None:
+    assert set(PLACES) == set(FORMATS)
 
 
 def test_coco_tells_what_was_mended(lld: Path, tmp_path: Path) -> None:
