@@ -36,7 +36,7 @@ def convert(
 ) -> None:
     """Read labels, LLD's as they were downloaded or those of another format; write them in any format."""
     from bloodfilm.errors import UserError
-    from bloodfilm.io.formats import SUFFIXES, losses, recognise
+    from bloodfilm.io.formats import SUFFIXES, losses, place_in, recognise
     from bloodfilm.io.lld.convert import write_dataset
     from bloodfilm.io.lld.dataset import read_lld
 
@@ -51,7 +51,8 @@ def convert(
     else:
         dataset = read_lld(source, clean, keep_missing or check, regions)
         _show_report(dataset.report)
-        fields, written = dataset.fields, write_dataset(dest, dataset, kind) if dest else []
+        target = place_in(dest, kind, source.stem) if dest and own else dest
+        fields, written = dataset.fields, write_dataset(target, dataset, kind, whole=own is not None) if target else []
     if written:
         for line in losses(fields, kind):
             console.print(line, soft_wrap=True)

@@ -162,7 +162,9 @@ def write_fields(
         If `check` says so, or the folder is there already.
     """
     path = Path(path)
-    kind = kind or SUFFIXES.get(path.suffix.lower(), "")
+    kind = kind or SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise UserError(f"{path}: give a name that ends with one of {', '.join(SUFFIXES)}, or say the format.")
     check(kind, path, fields)
     if named(kind).is_folder(path) and path.exists():
         raise UserError(f"{path}: there already; move it away or give another name.")

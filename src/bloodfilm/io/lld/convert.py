@@ -20,11 +20,12 @@ PLACES = {
 """Where in a subset's folder each format has the labels of a split."""
 
 
-def write_dataset(dest: str | Path, dataset: Dataset, kind: str = "coco") -> list[Path]:
+def write_dataset(dest: str | Path, dataset: Dataset, kind: str = "coco", whole: bool = False) -> list[Path]:
     """Write `dataset` in one of the formats of `PLACES`; return the files and folders written.
 
-    With ``.json`` or ``.csv`` at its end `dest` becomes one file; else a folder with a file or folder for each split
-    as LLD has them, and a folder for each subset if there are several. `dest` may be the data set itself.
+    With ``.json`` or ``.csv`` at its end, or if `whole`, `dest` becomes what holds everything; else a folder with a
+    file or folder for each split as LLD has them, and a folder for each subset if there are several. `dest` may be
+    the data set itself.
 
     Raises
     ------
@@ -32,11 +33,11 @@ def write_dataset(dest: str | Path, dataset: Dataset, kind: str = "coco") -> lis
         If one of them is there already, or two pictures would get one name.
     """
     info = {"bloodfilm": __version__, "report": str(dataset.report).splitlines()}
-    return write_new(_targets(Path(dest), dataset, kind), kind, info)
+    return write_new(_targets(Path(dest), dataset, kind, whole), kind, info)
 
 
-def _targets(dest: Path, dataset: Dataset, kind: str) -> dict[Path, list[Field]]:
-    if dest.suffix.lower() in SUFFIXES:
+def _targets(dest: Path, dataset: Dataset, kind: str, whole: bool) -> dict[Path, list[Field]]:
+    if whole or dest.suffix.lower() in SUFFIXES:
         return {dest: dataset.fields}
     several = len({part.subset for part in dataset.parts}) > 1
     targets: dict[Path, list[Field]] = {}
