@@ -24,7 +24,7 @@ MEASURES = {
     "nucleus_solidity": "area of the nucleus over that of its convex hull; 1 without a notch",
     "nucleus_roundness": "largest circle inside the nucleus over one of its area, as diameters; 1 for a circle",
     "nucleus_lobes": "number of thick parts of the nucleus between thinner ones",
-    "chromatin_density": "mean optical density of the nucleus",
+    "nucleus_density": "mean optical density of the nucleus",
     "chromatin_contrast": "deviation of the optical density inside the nucleus over its mean",
     "cytoplasm_blueness": "optical density of the cytoplasm in red over that in blue; eosin lets red pass",
     "cytoplasm_vacuoles": "number of colourless round spots in the cell",
@@ -112,7 +112,7 @@ def _numbers(patch: Patch, unit: tuple[float, float] | None) -> dict[str, float 
         "nucleus_solidity": float(regionprops(patch.nucleus.astype(np.uint8))[0].solidity),
         "nucleus_roundness": min(1.0, float(thickness.max() / np.sqrt(nucleus / np.pi))),
         "nucleus_lobes": _lobes(thickness, LOBE_DEPTH * diameter),
-        "chromatin_density": float(chromatin.mean()),
+        "nucleus_density": float(chromatin.mean()),
         "chromatin_contrast": float(chromatin.std() / chromatin.mean()),
         **_cytoplasm(patch),
     }
@@ -123,8 +123,8 @@ def _lobes(thickness: Floats, depth: float) -> int:
     smooth = ndimage.gaussian_filter(thickness, 1)
     most = 1
     for level in np.arange(0.5, smooth.max(), 0.5):
-        labels, count = ndimage.label(smooth > level)
-        most = max(most, int((ndimage.maximum(smooth, labels, range(1, count + 1)) > level + depth).sum()))
+        labels, _ = ndimage.label(smooth > level)
+        most = max(most, len(np.unique(labels[smooth > level + depth])))
     return most
 
 
