@@ -170,9 +170,7 @@ def print_outlines(sets: dict[str, list[Outlined]], segmenters: dict[str, Segmen
             start = time.process_time()
             found = [segmenter(each.picture, each.box, each.neighbours) for each in cells]
             ms = 1000 * (time.process_time() - start) / len(cells)
-            scores = np.array(
-                [(dice(n, e.nucleus), dice(c, e.cell)) for (n, c), e in zip(found, cells, strict=True)]
-            ).T
+            scores = np.array([(dice(n, e.nucleus), dice(c, e.cell)) for (n, c), e in zip(found, cells, strict=True)]).T
             shown = [f"{s.mean():.3f} | {np.quantile(s, 0.1):.3f}" if s.any() else " | " for s in scores]
             print(f"| {source} | {method} | {len(cells)} | {' | '.join(shown)} | {ms:.1f} |")
 

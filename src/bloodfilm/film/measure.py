@@ -129,12 +129,17 @@ def _lobes(thickness: Floats, depth: float) -> int:
 
 
 def _cytoplasm(patch: Patch) -> dict[str, float]:
-    deep = ndimage.binary_erosion(patch.cell, iterations=4)
-    cytoplasm = deep & ~ndimage.binary_dilation(patch.nucleus, iterations=2)
-    if cytoplasm.sum() < 0.01 * patch.cell.sum():
+    wide, narrow = (
+        ndimage.binary_erosion(patch.cell, iterations=2 * gap) & ~ndimage.binary_dilation(patch.nucleus, iterations=gap)
+        for gap in (2, 1)
+    )
+    least = 0.01 * patch.cell.sum()
+    cytoplasm = wide if wide.sum() >= least else narrow
+    if cytoplasm.sum() < least:
         return {}
     red, _, blue = np.median(patch.density[cytoplasm], axis=0)
     light = np.exp(-patch.density.max(2))
+    deep = ndimage.binary_erosion(patch.cell, iterations=4)
     return {
         "cytoplasm_blueness": float(red / blue) if blue > 0 else np.nan,
         "cytoplasm_vacuoles": _vacuoles(light, deep, float(np.median(light[cytoplasm]))),

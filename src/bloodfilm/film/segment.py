@@ -56,7 +56,7 @@ MIN_SIDE = 8
 """Smaller boxes, in pixels of the picture, are not segmented."""
 
 MIN_CONTRAST = 0.05
-"""Least optical density by which a cell must differ from its surroundings, and a nucleus from its cytoplasm."""
+"""Least optical density by which a cell must differ from its surroundings."""
 
 MIN_NUCLEUS = 0.08
 """Least share of its cell that a nucleus takes."""
@@ -171,9 +171,7 @@ def surroundings(box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int] 
     return x0, y0, x1, y1
 
 
-def cut_out(
-    image: RGB, box: Box, neighbours: npt.ArrayLike, um_per_px: tuple[float, float], light: Floats
-) -> Patch:
+def cut_out(image: RGB, box: Box, neighbours: npt.ArrayLike, um_per_px: tuple[float, float], light: Floats) -> Patch:
     """Return the cell of a box that `surroundings` accepts, on the grid; the arguments are those of `segment`."""
     bounds = surroundings(box, image.shape)
     assert bounds is not None
@@ -185,9 +183,8 @@ def cut_out(
     colours = np.asarray(Image.fromarray(image[y0:y1, x0:x1]).resize((width, height), Image.Resampling.BILINEAR))
     density = -np.log((colours.astype(np.float32) + 1) / (light + 1))
 
-    def radius(around: Box) -> Floats:
-        around = (np.asarray(around, float) - (x0, y0, x0, y0)) / np.tile(pixel, 2)
-        return _radius((height, width), around)
+    def radius(around: npt.NDArray[np.float64]) -> Floats:
+        return _radius((height, width), (around - (x0, y0, x0, y0)) / np.tile(pixel, 2))
 
     own = radius(corners)
     others = [other for other in np.asarray(neighbours, float).reshape(-1, 4) if _near(other, bounds)]
@@ -279,7 +276,9 @@ def _binned(density: Floats) -> Bins:
 def _log_odds(colours: Bins, first: npt.NDArray[np.generic], second: npt.NDArray[np.generic]) -> Floats:
     """Return how much likelier each pixel's colour (H, W) is among those that weigh `first` than `second`."""
     counts = np.stack([np.bincount(colours.ravel(), part.ravel(), BINS**3) for part in (first, second)])
-    smooth = ndimage.gaussian_filter(counts.astype(np.float32).reshape(2, BINS, BINS, BINS), (0, 1, 1, 1), mode="constant").reshape(2, -1)
+    smooth = ndimage.gaussian_filter(
+        counts.astype(np.float32).reshape(2, BINS, BINS, BINS), (0, 1, 1, 1), mode="constant"
+    ).reshape(2, -1)
     frequencies = np.log(smooth / np.maximum(smooth.sum(1, keepdims=True), 1e-9) + 1e-5)
     return np.asarray((frequencies[0] - frequencies[1]).clip(-MAX_ODDS, MAX_ODDS)[colours], np.float32)
 
