@@ -226,14 +226,12 @@ def _nucleus(density: Floats, colours: Bins, cell: Mask) -> Mask:
     basophilic = ndimage.gaussian_filter(density @ np.array([1, 1, -1], np.float32), SIDE / 96)
     within = threshold_otsu(basophilic[cell])
     threshold = (threshold_otsu(basophilic) + within) / 2
-    clumped = _separability(basophilic[cell], within) < MIN_SEPARABILITY
-    if clumped:
+    if _separability(basophilic[cell], within) < MIN_SEPARABILITY:
         threshold = min(threshold, CHROMATIN_GAPS * np.quantile(basophilic[cell], 0.9))
     nucleus = (basophilic > threshold) & cell
     for _ in range(2):
         odds = _log_odds(colours, nucleus, cell & ~nucleus)
         nucleus = (ndimage.gaussian_filter(odds, SIDE / 64) + NUCLEUS_ODDS > 0) & cell
-    nucleus = _closed(nucleus) & cell if clumped else nucleus
     return _tidied(nucleus, 0.03 * cell.sum(), 0.05 * cell.sum())
 
 
