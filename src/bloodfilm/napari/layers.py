@@ -13,6 +13,8 @@ import pandas as pd
 
 from bloodfilm.cells import Cells
 from bloodfilm.palette import colour
+from bloodfilm.review.edits import ID
+from bloodfilm.review.states import with_review
 from bloodfilm.vocabulary import LLD, NOT_PREDICTED, Vocabulary
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "bloodfilm"
 REGIONS_KEY = "labelled_regions"
-ID = "id"
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -84,6 +85,7 @@ def cells_layer(
 ) -> dict[str, Any]:
     """Return the arguments of a Shapes layer that shows `cells`, every column in its features."""
     features = cells.to_frame(missing)
+    features = with_review(features)
     if ID not in features:
         features.insert(0, ID, pd.Series(new_ids(len(cells)), dtype=str))
     return shapes_arguments(to_rectangles(cells.boxes, index), features, cells.vocabulary, name, len(index) + 2) | {
