@@ -57,6 +57,7 @@ class _Annotation(BaseModel):
     iscrowd: int = 0
     attributes: dict[str, Any] = {}
     attribute_scores: dict[str, Score] = {}
+    extra: dict[str, str | bool | int | float | None] = {}
 
 
 class _Category(BaseModel):
@@ -190,6 +191,7 @@ def _field(
         attributes=np.array(words, np.int16).reshape(-1, a),
         attribute_scores=np.array(scores, np.float32).reshape(-1, a),
         vocabulary=vocabulary,
+        extra=_extra([k.extra for k in kept]),
         scale=image.scale,
         novelty=image.novelty,
     )
@@ -207,6 +209,18 @@ def _field(
         None if image.labelled_regions is None else _corners(image.labelled_regions).astype(np.float32),
         origin_of(image.file_name),
     )
+
+
+def _extra(cells: list[dict[str, Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return the further columns of `cells`; what is missing is NaN among numbers, empty among texts."""
+    columns = {}
+    for name in dict.fromkeys(name for cell in cells for name in cell):
+        values = [cell.get(name) for cell in cells]
+        if any(isinstance(value, str) for value in values):
+            values = ["" if value is None else str(value) for value in values]
+        known = None not in values
+        columns[name] = np.array(values, object if isinstance(values[0], str) else None if known else float)
+    return columns
 
 
 def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] | None = None) -> None:
@@ -268,7 +282,17 @@ def _annotation(cells: Cells, row: int) -> dict[str, Any]:
             annotation["attributes"][attribute.name] = attribute.values[value]
             if np.isfinite(score):
                 annotation["attribute_scores"][attribute.name] = round(score, 4)
+    if cells.extra:
+        annotation["extra"] = {name: _plain(column[row]) for name, column in cells.extra.items()}
     return annotation
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a further column as JSON knows it: missing ones are null, what is no number a text."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or value != value:
+        return None
+    return value if isinstance(value, str | bool | int | float) else str(value)
 
 
 def looks_like_coco(path: str | Path) -> bool:

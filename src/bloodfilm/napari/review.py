@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,23 +16,12 @@ from psygnal import Signal
 
 from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import METADATA_KEY, drawn_features, layer_vocabulary, new_ids
-from bloodfilm.napari.shapes import areas, centre_on, differing, fill, frame_of
+from bloodfilm.napari.shapes import centre_on, fill, frame_of, recolour
 from bloodfilm.palette import colour
 from bloodfilm.review.edits import ID, SHAPE, VERTICES, Edit, History, add, change, delete, with_columns
+from bloodfilm.review.rules import consequences, differences, differing, drawn
 from bloodfilm.review.session import Session
-from bloodfilm.review.states import (
-    ACCEPTED,
-    CHANGED,
-    REJECTED,
-    REVIEW,
-    REVIEWED_AT,
-    REVIEWER,
-    UNREVIEWED,
-    doubt_of,
-    reviewed,
-    stamp,
-    with_review,
-)
+from bloodfilm.review.states import ACCEPTED, REJECTED, REVIEW, doubt_of, reviewed, with_review
 from bloodfilm.vocabulary import UNKNOWN_CLASS
 
 if TYPE_CHECKING:
@@ -40,8 +30,6 @@ if TYPE_CHECKING:
 
 FADED = 0.3
 """Opacity of the boxes of rejected cells."""
-
-DIAMETER = "diameter_um"
 
 
 class Review:
@@ -57,7 +45,7 @@ class Review:
     told : Signal(str)
         Why an edit was not made.
     colours : callable
-        Returns the colours (N, 4) of the boxes of a frame of features; set it and call `recolour`.
+        Returns the colours (N, 4) of the boxes of any rows of features; set it and call `recolour`.
     """
 
     changed = Signal(list)
@@ -74,15 +62,18 @@ class Review:
         self.min_score = 0.0
         self._busy = False
         self.session = session or Session(History(_named(with_review(frame_of(layer)))), **_about(layer))
-        self._shown: list[str] = []
-        self._fill()
+        self._moved = False
+        self._shown = self.table.index
+        self._update(self._shown)
         layer.events.data.connect(self._on_data)
         layer.events.features.connect(self._on_features)
         layer.selected_data.events.items_changed.connect(self._on_selection)
 
     @classmethod
-    def of(cls, layer: Shapes, viewer: ViewerModel | None = None) -> Review:
-        """Return the review of `layer`, a new one if it has none; `viewer` is what moves to the next cell.
+    def of(cls, layer: Shapes, viewer: ViewerModel | None = None, session: Session | None = None) -> Review:
+        """Return the review of `layer`, a new one if it has none, which goes on with `session`.
+
+        `viewer` is what moves to the next cell.
 
         Raises
         ------
@@ -92,10 +83,16 @@ class Review:
         layer, viewer = (getattr(each, "__wrapped__", each) for each in (layer, viewer))
         review = cls._of.get(layer)
         if review is None:
-            review = cls._of[layer] = cls(layer)
-        if viewer is not None:
+            review = cls._of[layer] = cls(layer, session)
+        if viewer is not None and review._viewer() is not viewer:
             review._viewer = weakref.ref(viewer)
+            viewer.layers.events.removed.connect(review._on_removed)
         return review
+
+    @classmethod
+    def of_metadata(cls, metadata: dict[str, Any]) -> Review | None:
+        """Return the review of the layer that has this very `metadata`, if there is one."""
+        return next((review for layer, review in cls._of.items() if layer.metadata is metadata), None)
 
     @property
     def layer(self) -> Shapes:
@@ -128,6 +125,11 @@ class Review:
         return [self._shown[row] for row in sorted(self.layer.selected_data) if row < len(self._shown)]
 
     @property
+    def shown(self) -> pd.DataFrame:
+        """The cells of the table that the layer shows, in its order."""
+        return self.table if self._shown.equals(self.table.index) else self.table.loc[self._shown]
+
+    @property
     def hidden(self) -> int:
         """Number of cells whose score is too low to be shown."""
         return len(self.table) - len(self._shown)
@@ -154,10 +156,12 @@ class Review:
 
     def undo(self) -> None:
         """Take the last edit back, whichever it was."""
+        self.sync()
         self._step(Session.undo)
 
     def redo(self) -> None:
         """Make the edit that was undone last again."""
+        self.sync()
         self._step(Session.redo)
 
     @property
@@ -174,13 +178,13 @@ class Review:
 
     def next_unreviewed(self, after: str | None = None) -> str | None:
         """Return the first unreviewed cell behind `after`, or from the start again; None if all are reviewed."""
-        todo = np.flatnonzero(~reviewed(self.table.loc[self._shown]))
-        place = self._shown.index(after) if after in self._shown else -1
+        todo = np.flatnonzero(~reviewed(self.shown))
+        place = self._shown.get_loc(after) if after in self._shown else -1
         return self._shown[int(todo[np.argmax(todo > place)])] if len(todo) else None
 
     def doubts(self) -> pd.Series:
         """Return how doubtful each cell that is shown is, by id, from 0 to 1; 0 once somebody looked at it."""
-        shown = self.table.loc[self._shown]
+        shown = self.shown
         readings = shown.reindex(columns=[f"{name}_score" for name in self.vocabulary.attribute_names])
         typed = shown["class"] != UNKNOWN_CLASS
         doubts = doubt_of(shown["score"], shown["class_score"], readings, typed, reviewed(shown))
@@ -188,26 +192,25 @@ class Review:
 
     def most_doubtful(self, count: int = 1) -> list[str]:
         """Return the `count` unreviewed cells that are most doubtful, the most doubtful first."""
-        doubts = self.doubts()[~reviewed(self.table.loc[self._shown])]
+        doubts = self.doubts()[~reviewed(self.shown)]
         return list(doubts.sort_values(ascending=False, kind="stable").index[:count])
 
     def go_to(self, cell: str) -> None:
         """Select a cell and bring it to the middle of the canvas."""
-        self.layer.selected_data = {self._shown.index(cell)}
+        self.layer.selected_data = {self._shown.get_loc(cell)}
         if (viewer := self._viewer()) is not None:
             centre_on(viewer, self.table.at[cell, VERTICES], self.layer)
 
     def show(self, min_score: float) -> None:
         """Hide the cells below a score, but for those that somebody reviewed; this is no edit."""
         self.sync()
-        self.min_score = min_score
+        self.min_score = self.session.about["min_score"] = min_score
         self._fill()
         self.changed.emit([])
 
     def recolour(self) -> None:
         """Give all boxes the colours that `colours` tells."""
-        if self._shown:
-            self.layer.edge_color = self.colours(self.layer.features)
+        recolour(self.layer, range(len(self._shown)), self.colours(self._features()))
 
     def type_colours(self, features: pd.DataFrame) -> npt.NDArray[np.float32]:
         """Return the colours (N, 4) of types; those of rejected cells are faint."""
@@ -221,24 +224,19 @@ class Review:
         """Give cells, by id, values that a program calculated: this is no edit, and undone by none."""
         self.sync()
         self._adopt(columns)
-        self._update()
+        self._update([])
         self.changed.emit(list(columns.index))
 
     def saved(self) -> None:
         """Note that the cells are in a file of the user's: the next edit begins a new journal."""
         self.session.saved()
 
-    def close(self) -> None:
-        """Leave the journal for later; another `Review.of` begins anew."""
-        self.session.close()
-        self._busy = True
-        self._of.pop(self.layer, None)
-
-    def sync(self, shapes: bool = True) -> None:
+    def sync(self) -> None:
         """Make edits of what the user did in the layer since this was called last."""
         layer = self.layer
         if self._busy or len(layer.features) != layer.nshapes:
             return
+        shapes = self._moved or layer.nshapes != len(self._shown)
         with self._writing():
             try:
                 touched = self._take_over(frame_of(layer, shapes))
@@ -246,79 +244,50 @@ class Review:
                 self._fill()
                 self.told.emit(str(error))
                 return
+            self._moved = False
             if touched:
-                self._update()
+                self._update(touched)
         if touched:
             self.changed.emit(touched)
 
     def _take_over(self, rows: pd.DataFrame) -> list[str]:
         """Make edits of how `rows`, what the layer holds, differ from the table; return the ids concerned."""
         rows = rows.set_axis(self._ids_of(rows))
-        gone = list(pd.Index(self._shown).difference(rows.index, sort=False))
+        gone = list(self._shown.difference(rows.index, sort=False))
         new = ~rows.index.isin(self._shown) | rows.index.duplicated()
         if gone:
             self.session.do(delete(self.table, gone))
         changed = self._changes(rows[~new])
         if len(changed):
-            what = next((name for name in changed if name != VERTICES), "") if len(changed.columns) == 1 else "edit"
-            what = "move" if VERTICES in changed else what
+            what = "move" if VERTICES in changed else changed.columns[0] if len(changed.columns) == 1 else "edit"
             self.session.do(change(self.table, what, self._with_consequences(changed)))
         names = rows.index.to_numpy(object, copy=True)
         if new.any():
             names[new] = new_ids(int(new.sum()))
-            drawn = self._as_drawn(rows[new].set_axis(names[new]))
-            self.session.do(add(drawn, len(self.table)))
-        self._shown = list(names)
+            self.session.do(add(drawn(self.table, rows[new].set_axis(names[new])), len(self.table)))
+        self._shown = pd.Index(names, name=ID, dtype=object)
         return [*gone, *changed.index, *names[new]]
 
     def _ids_of(self, rows: pd.DataFrame) -> pd.Index:
         """Return the ids of `rows`: where somebody changed ids and no shape, those of the table."""
-        if len(rows) != len(self._shown) or list(rows.index) == self._shown:
+        if len(rows) != len(self._shown) or rows.index.equals(self._shown):
             return rows.index
-        known = self.table.loc[self._shown]
-        moved = VERTICES in rows and differing(known[VERTICES], rows[VERTICES]).any()
-        return rows.index if moved else known.index
+        moved = VERTICES in rows and differing(self.shown[VERTICES], rows[VERTICES]).any()
+        return rows.index if moved else self._shown
 
     def _changes(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return of `rows` what is different from the table; columns that it has not are taken over at once."""
         further = rows.columns.difference(self.table.columns)
         if len(further):
             self._adopt(rows[further])
-        known = self.table.loc[rows.index]
-        differs = {name: differing(known[name], column) for name, column in rows.items()}
-        columns = [name for name, rows_differ in differs.items() if rows_differ.any()]
-        any_differs = np.logical_or.reduce([differs[name] for name in columns] or [np.zeros(len(rows), bool)])
-        return rows.loc[any_differs, columns]
+        known = self.table if rows.index.equals(self.table.index) else self.table.loc[rows.index]
+        return differences(known, rows)
 
     def _with_consequences(self, after: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns `after` with the review state, and no score of a reading that somebody replaced."""
-        before = self.table.loc[after.index]
-        differs = {name: differing(before[name], column) for name, column in after.items()}
-        after = after.copy()
-        for name in ("class", *self.vocabulary.attribute_names):
-            if name in after:
-                after[f"{name}_score"] = before[f"{name}_score"].mask(differs[name])
-        if VERTICES in after and DIAMETER in before:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                growth = areas(after[VERTICES]) / areas(before[VERTICES])
-            after[DIAMETER] = before[DIAMETER] * np.sqrt(growth)
-        if REVIEW not in after:
-            same = before[REVIEW].astype(object).replace({UNREVIEWED: ACCEPTED, REJECTED: ACCEPTED})
-            after[REVIEW] = np.where(np.logical_or.reduce(list(differs.values())), CHANGED, same)
-        return after.assign(**stamp(self.reviewer)) if REVIEWER not in after and REVIEWED_AT not in after else after
-
-    def _as_drawn(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return new `rows` as sure cells of which nothing is known, whatever napari made them inherit."""
-        blank = drawn_features(self.table.drop(columns=list(SHAPE)))
-        drawn = rows.assign(**blank)
-        if DIAMETER in drawn:
-            per_side = (self.table[DIAMETER] / np.sqrt(areas(self.table[VERTICES]))).median()
-            drawn[DIAMETER] = np.sqrt(areas(rows[VERTICES])) * per_side
-        return drawn
+        return consequences(self.table, after, self.vocabulary, self.reviewer)
 
     def _adopt(self, columns: pd.DataFrame) -> None:
-        history = self.session.history
-        history.table = with_columns(history.table, columns)
+        self.session.history.table = with_columns(self.table, columns)
 
     def _change(self, what: str, ids: Iterable[str], column: str, word: str) -> None:
         self.sync()
@@ -329,7 +298,6 @@ class Review:
 
     def _step(self, step: Callable[[Session], Edit | None]) -> None:
         """Make, undo or redo an edit and show it."""
-        self.sync()
         try:
             edit = step(self.session)
         except UserError as error:
@@ -337,10 +305,12 @@ class Review:
             return
         if edit is None:
             return
-        if edit.reshapes or not set(edit.ids) <= set(self._shown):
+        if edit.after is None:
+            self._remove(edit.ids)
+        elif edit.reshapes or self._above().sum() != len(self._shown):
             self._fill()
         else:
-            self._update()
+            self._update(edit.ids)
         self.changed.emit(edit.ids)
 
     @contextmanager
@@ -352,40 +322,54 @@ class Review:
             self._busy = busy
 
     def _features(self) -> pd.DataFrame:
-        return self.table.loc[self._shown].drop(columns=list(SHAPE)).reset_index(names=ID)
+        return self.shown.drop(columns=list(SHAPE)).reset_index(names=ID)
+
+    def _above(self) -> npt.NDArray[np.bool_]:
+        """Tell which cells of the table are to be shown."""
+        return (self.table["score"] >= self.min_score).to_numpy() | reviewed(self.table)
+
+    def _remove(self, ids: list[str]) -> None:
+        rows = np.flatnonzero(self._shown.isin(ids)).tolist()
+        self._shown = self._shown.delete(rows)
+        with self._writing():
+            self.layer.remove(rows)
+        self._update([])
 
     def _fill(self) -> None:
         """Show the table in the layer; what was selected stays so."""
-        selected = set(self.selected)
-        above = (self.table["score"] >= self.min_score).to_numpy() | reviewed(self.table)
-        self._shown = list(self.table.index[above])
+        selected = self.selected
+        self._shown = self.table.index[self._above()]
         features = self._features()
         with self._writing():
-            fill(self.layer, self.table.loc[self._shown, list(SHAPE)], features, self.colours(features))
+            fill(self.layer, self.shown[list(SHAPE)], features, self.colours(features))
             self.layer.feature_defaults = drawn_features(features)
-            self.layer.selected_data = {row for row, cell in enumerate(self._shown) if cell in selected}
+            self.layer.selected_data = set(np.flatnonzero(self._shown.isin(selected)).tolist())
 
-    def _update(self) -> None:
-        """Show the features of the table; the shapes are as they should be."""
+    def _update(self, ids: Iterable[str]) -> None:
+        """Show the features of the table, and the colours of `ids`; the shapes are as they should be."""
         features = self._features()
+        rows = np.flatnonzero(self._shown.isin(list(ids)))
         with self._writing():
             self.layer.features = features
             self.layer.feature_defaults = drawn_features(features)
-            if len(features):
-                colours = self.colours(features)
-                if not np.allclose(colours, self.layer.edge_color):
-                    self.layer.edge_color = colours
+            if len(rows):
+                recolour(self.layer, rows, self.colours(features.iloc[rows]))
 
     def _on_data(self, event: Any) -> None:
+        self._moved = self._moved or not self._busy
         if str(event.action) in ("added", "removed", "changed"):
             self.sync()
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self.layer:
+            self.session.close()
 
     def _on_features(self) -> None:
         self.sync()
 
     def _on_selection(self) -> None:
-        if len(self.layer.features) == len(self._shown):
-            self.sync(shapes=False)
+        if len(self.layer.features) == len(self._shown) and not self._moved:
+            self.sync()
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
@@ -397,4 +381,9 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _about(layer: Shapes) -> dict[str, Any]:
-    return {"name": layer.name}
+    """Return what a session needs to know to restore `layer`, and where its journal is to lie."""
+    known = layer.metadata[METADATA_KEY]
+    pictures = [[list(index), picture] for index, picture in known.get("pictures", {}).items()]
+    about = {"name": layer.name, "ndim": layer.ndim, "metadata": known | {"pictures": pictures}}
+    source = known.get("source")
+    return {"source": Path(source) if source else None, "name": known.get("picture", layer.name), "about": about}

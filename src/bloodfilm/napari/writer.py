@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from bloodfilm.errors import UserError
 from bloodfilm.io.coco import write_coco
 from bloodfilm.io.table import write_csv
 from bloodfilm.napari.layers import METADATA_KEY, REGIONS_KEY, layer_cells
+from bloodfilm.napari.review import Review
 
 
 def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
@@ -52,11 +55,25 @@ def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
 def write_coco_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write the cells of one Shapes layer as a COCO file."""
     info = meta.get("metadata", {}).get(METADATA_KEY, {}).get("provenance", {})
-    write_coco(path, layer_fields(data, meta), info)
+    with _reviewed(data, meta) as fields:
+        write_coco(path, fields, info)
     return [path]
 
 
 def write_csv_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write the cells of one Shapes layer as a CSV table."""
-    write_csv(path, layer_fields(data, meta))
+    with _reviewed(data, meta) as fields:
+        write_csv(path, fields)
     return [path]
+
+
+@contextmanager
+def _reviewed(data: Any, meta: dict[str, Any]) -> Iterator[list[Field]]:
+    """Give what `layer_fields` returns, the last edits among it; once it is written, these need no journal."""
+    review = Review.of_metadata(meta.get("metadata", {}))
+    if review is not None:
+        review.sync()
+        data, meta = review.layer.data, meta | {"features": review.layer.features}
+    yield layer_fields(data, meta)
+    if review is not None:
+        review.saved()

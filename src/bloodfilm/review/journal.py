@@ -122,6 +122,8 @@ class Journal:
             try:
                 if source is None or path.parent != source.parent:
                     path.parent.mkdir(parents=True, exist_ok=True)
+                elif not path.parent.is_dir():
+                    raise FileNotFoundError("there is no such folder")
                 return cls._begin(path, first.encode() + b"\n")
             except (OSError, NotImplementedError) as error:
                 reasons.append(f"{path.parent}: {getattr(error, 'strerror', None) or error}")
@@ -205,6 +207,13 @@ class Journal:
         self._file.close()
         self.path.unlink(missing_ok=True)
         _release(self._lock)
+
+
+def start_again(replayed: Replayed, source: Path | None, name: str) -> Journal:
+    """Begin a journal with what is sound of a broken one, which is kept under a name of its own. Raises as `start`."""
+    journal = Journal.start(source, name, replayed.about, replayed.history.table)
+    replayed.path.replace(replayed.path.with_name(f"{replayed.path.name}.broken"))
+    return journal
 
 
 def places(source: Path | None, name: str) -> list[Path]:
