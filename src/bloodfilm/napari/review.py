@@ -14,14 +14,16 @@ import pandas as pd
 from napari.utils.colormaps.standardize_color import transform_color
 from psygnal import Signal
 
+from bloodfilm.cells import Cells
 from bloodfilm.errors import UserError
+from bloodfilm.napari import keys
 from bloodfilm.napari.layers import METADATA_KEY, drawn_features, layer_vocabulary, new_ids
 from bloodfilm.napari.shapes import centre_on, fill, frame_of, recolour
 from bloodfilm.palette import colour
 from bloodfilm.review.edits import ID, SHAPE, VERTICES, Edit, History, add, change, delete, with_columns
 from bloodfilm.review.rules import consequences, differences, differing, drawn
 from bloodfilm.review.session import Session
-from bloodfilm.review.states import ACCEPTED, REJECTED, REVIEW, doubt_of, reviewed, with_review
+from bloodfilm.review.states import ACCEPTED, COLUMNS, REJECTED, REVIEW, UNREVIEWED, doubt_of, reviewed, with_review
 from bloodfilm.vocabulary import UNKNOWN_CLASS
 
 if TYPE_CHECKING:
@@ -44,12 +46,17 @@ class Review:
         The ids of cells that came, went or changed; empty if others are shown than before.
     told : Signal(str)
         Why an edit was not made.
+    reading_wanted : Signal(list of str)
+        The user wants what the model reads for these cells; `set_readings` takes it.
+    goes_on : bool
+        If a key that decides on one cell also moves to the next that nobody reviewed.
     colours : callable
         Returns the colours (N, 4) of the boxes of any rows of features; set it and call `recolour`.
     """
 
     changed = Signal(list)
     told = Signal(str)
+    reading_wanted = Signal(list)
     _of: ClassVar[weakref.WeakKeyDictionary[Shapes, Review]] = weakref.WeakKeyDictionary()
 
     def __init__(self, layer: Shapes, session: Session | None = None) -> None:
@@ -60,6 +67,7 @@ class Review:
         self.vocabulary = layer_vocabulary(layer.metadata)
         self.colours = self.type_colours
         self.min_score = 0.0
+        self.goes_on = False
         self._busy = False
         self.session = session or Session(History(_named(with_review(frame_of(layer)))), **_about(layer))
         self._moved = False
@@ -68,6 +76,7 @@ class Review:
         layer.events.data.connect(self._on_data)
         layer.events.features.connect(self._on_features)
         layer.selected_data.events.items_changed.connect(self._on_selection)
+        keys.bind(self)
 
     @classmethod
     def of(cls, layer: Shapes, viewer: ViewerModel | None = None, session: Session | None = None) -> Review:
@@ -154,6 +163,30 @@ class Review:
             raise ValueError(f"{attribute} is never {value}.")
         self._change(attribute, ids, attribute, value)
 
+    def turn(self, attribute: str) -> None:
+        """Give the selected cells the next value of an attribute, behind the one of the first of them."""
+        values = next(a.values for a in self.vocabulary.attributes if a.name == attribute)
+        if selected := self.selected:
+            word = self.table.at[selected[0], attribute]
+            place = values.index(word) + 1 if word in values else 0
+            self.set_attribute(selected, attribute, values[place % len(values)])
+
+    def set_readings(self, ids: Iterable[str], cells: Cells) -> None:
+        """Give the cells type and attributes that a model reads, nobody has reviewed then."""
+        if cells.vocabulary != self.vocabulary:
+            raise UserError("The model names other types or attributes than these cells have.")
+        self.sync()
+        after = cells.to_frame().drop(columns=["score", "diameter_um"], errors="ignore").set_axis(list(ids))
+        for name in self.vocabulary.attribute_names:
+            missing = self.table[name].cat.categories[-1]
+            after[name] = (
+                after[name]
+                .astype(object)
+                .where(cells.attributes[:, self.vocabulary.attribute_names.index(name)] >= 0, missing)
+            )
+        after = after.assign(**dict.fromkeys(COLUMNS, UNREVIEWED))
+        self._step(lambda session: session.do(change(session.table, "reading", after)))
+
     def undo(self) -> None:
         """Take the last edit back, whichever it was."""
         self.sync()
@@ -200,6 +233,27 @@ class Review:
         self.layer.selected_data = {self._shown.get_loc(cell)}
         if (viewer := self._viewer()) is not None:
             centre_on(viewer, self.table.at[cell, VERTICES], self.layer)
+
+    def go_on(self) -> None:
+        """Go to the next cell that nobody reviewed."""
+        cell = self.next_unreviewed(next(iter(self.selected[-1:]), None))
+        self.go_to(cell) if cell else self.told.emit("All cells are reviewed.")
+
+    def go_to_doubt(self) -> None:
+        """Go to the most doubtful cell that nobody reviewed; from there, to the next less doubtful one."""
+        cells = self.most_doubtful(len(self._shown))
+        place = cells.index(self.selected[0]) + 1 if self.selected[:1] and self.selected[0] in cells else 0
+        self.go_to(cells[place % len(cells)]) if cells else self.told.emit("All cells are reviewed.")
+
+    def decide(self, decision: Callable[[list[str]], None]) -> None:
+        """Make a decision on the selected cells; after that on one cell, go on if `goes_on`."""
+        selected = self.selected
+        if not selected:
+            self.told.emit("Select a cell first: N goes to the next that nobody reviewed.")
+            return
+        decision(selected)
+        if self.goes_on and len(selected) == 1:
+            self.go_on()
 
     def show(self, min_score: float) -> None:
         """Hide the cells below a score, but for those that somebody reviewed; this is no edit."""

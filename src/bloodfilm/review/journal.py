@@ -30,6 +30,8 @@ from bloodfilm.io.files import replacing
 from bloodfilm.review.edits import ID, VERTICES, Edit, History
 
 VERSION = 1
+
+Act = Literal["do", "undo", "redo"]
 MOST = 1000
 """Journals of one picture."""
 
@@ -44,7 +46,7 @@ class _Line(BaseModel):
     n: int
     at: str
     by: str
-    act: Literal["do", "undo", "redo"]
+    act: Act
     what: str
     ids: list[str]
     before: dict[str, list[Any]] | None
@@ -169,7 +171,7 @@ class Journal:
             _release(lock)
             raise JournalError(f"{replayed.path}: {error.strerror or error}.") from None
 
-    def write(self, act: str, edit: Edit, reviewer: str) -> None:
+    def write(self, act: Act, edit: Edit, reviewer: str) -> None:
         """Put `edit` on the disk.
 
         Raises

@@ -95,4 +95,4 @@ def _moved(before: list[npt.NDArray[Any]], after: list[npt.NDArray[Any]]) -> npt
 def areas(vertices: pd.Series) -> npt.NDArray[np.float64]:
     """Return the areas (N,) of the bounding boxes of shapes, in square pixels."""
     sides = [np.ptp(np.asarray(shape, float)[:, -2:], axis=0) for shape in vertices]
-    return np.array(sides, float).reshape(-1, 2).prod(1)
+    return np.asarray(np.array(sides, float).reshape(-1, 2).prod(1))

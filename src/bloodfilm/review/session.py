@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bloodfilm.review.edits import Edit, History, apply
-from bloodfilm.review.journal import Journal
+from bloodfilm.review.journal import Act, Journal
 from bloodfilm.review.states import user
 
 
@@ -60,14 +60,14 @@ class Session:
         """Make the edit that was undone last again and return it; None if there is none. Raises as `do`."""
         return self._act("redo") if self.history.undone else None
 
-    def _act(self, act: str, edit: Edit | None = None) -> Edit:
+    def _act(self, act: Act, edit: Edit | None = None) -> Edit:
         edit = self.history.next(act, edit)
         table = apply(self.table, edit)
         self._keep(act, edit)
         self.history.record(act, edit, table)
         return edit
 
-    def _keep(self, act: str, edit: Edit) -> None:
+    def _keep(self, act: Act, edit: Edit) -> None:
         if self.journal is None:
             self.journal = self._start()
         try:

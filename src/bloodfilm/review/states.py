@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +28,16 @@ def with_review(frame: pd.DataFrame) -> pd.DataFrame:
 
 def reviewed(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Tell which rows somebody looked at."""
-    return (frame[REVIEW] != UNREVIEWED).to_numpy()
+    return np.asarray(frame[REVIEW] != UNREVIEWED)
 
 
 def is_rejected(cells: Cells) -> npt.NDArray[np.bool_]:
     """Tell which cells (N,) a reviewer rejected."""
-    return np.asarray(cells.extra.get(REVIEW, np.full(len(cells), UNREVIEWED)), object) == REJECTED
+    return np.isin(_states(cells), REJECTED)
+
+
+def _states(cells: Cells) -> npt.NDArray[Any]:
+    return np.asarray(cells.extra.get(REVIEW, np.full(len(cells), UNREVIEWED)), str)
 
 
 def kept(cells: Cells) -> Cells:
@@ -54,7 +59,7 @@ def user() -> str:
 
 def doubt(cells: Cells) -> npt.NDArray[np.float32]:
     """Return how doubtful the readings of each cell (N,) are, from 0 to 1: see `doubt_of`."""
-    seen = np.isin(np.asarray(cells.extra.get(REVIEW, np.full(len(cells), UNREVIEWED)), object), STATES[:3])
+    seen = np.isin(_states(cells), (ACCEPTED, CHANGED, REJECTED))
     return doubt_of(cells.scores, cells.class_scores, cells.attribute_scores, cells.codes != UNKNOWN, seen)
 
 
