@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.layers import Shapes
+
 from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, shapes_arguments, spatial
 from bloodfilm.napari.review import Review
 from bloodfilm.review.edits import ID, KIND, SHAPE, VERTICES
@@ -13,7 +15,7 @@ from bloodfilm.review.session import Session
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Shapes
+    from napari.layers import Image
 
 
 def unsaved(image: Image) -> tuple[list[Replayed], list[str]]:
@@ -46,9 +48,11 @@ def restore(viewer: ViewerModel, image: Image, replayed: Replayed) -> Shapes:
     vocabulary = layer_vocabulary(metadata)
     arguments = shapes_arguments(list(table[VERTICES]), features, vocabulary, about["name"], about["ndim"])
     arguments |= {"shape_type": list(table[KIND]) or "rectangle", "metadata": metadata} | spatial(image)
-    layer = viewer.add_shapes(arguments.pop("data"), **arguments)
-    review = Review.of(layer, viewer, Session(replayed.history, source, name, about, journal=journal))
+    layer = Shapes(arguments.pop("data"), **arguments)
+    review = Review.of(layer, session=Session(replayed.history, source, name, about, journal=journal))
     review.show(about.get("min_score", 0.0))
+    viewer.add_layer(layer)
+    Review.of(layer, viewer)
     return layer
 
 
