@@ -54,7 +54,7 @@ class ReviewWidget(QWidget):
         self._build()
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.inserted.connect(self._look_for_unsaved)
-        self.viewer.layers.events.removed.connect(self._on_removed)
+        self.viewer.layers.events.removed.connect(self._on_removed, position="last")  # behind the review itself
         self._look_for_unsaved()
         self._follow_active()
 
