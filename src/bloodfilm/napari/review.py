@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,11 +16,12 @@ from psygnal import Signal
 from bloodfilm.cells import Cells
 from bloodfilm.errors import UserError
 from bloodfilm.napari import keys
-from bloodfilm.napari.layers import METADATA_KEY, drawn_features, layer_vocabulary, new_ids
-from bloodfilm.napari.shapes import centre_on, fill, frame_of, recolour
+from bloodfilm.napari.layer_view import Colours, LayerView
+from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, new_ids
+from bloodfilm.napari.shapes import centre_on, frame_of
 from bloodfilm.palette import colour
-from bloodfilm.review.edits import ID, SHAPE, VERTICES, Edit, History, add, change, delete, with_columns
-from bloodfilm.review.rules import consequences, differences, differing, drawn
+from bloodfilm.review.edits import ID, VERTICES, Edit, History, change, with_columns
+from bloodfilm.review.rules import consequences
 from bloodfilm.review.session import Session
 from bloodfilm.review.states import ACCEPTED, COLUMNS, REJECTED, REVIEW, UNREVIEWED, doubt_of, reviewed, with_review
 from bloodfilm.vocabulary import UNKNOWN_CLASS
@@ -62,17 +62,11 @@ class Review:
     def __init__(self, layer: Shapes, session: Session | None = None) -> None:
         if "class" not in layer.features or METADATA_KEY not in layer.metadata:
             raise UserError(f"{layer.name} does not show cells that bloodfilm found or read: choose a layer that does.")
-        self._layer = weakref.ref(layer)
-        self._viewer: Callable[[], ViewerModel | None] = lambda: None
+        session = session or Session(History(_named(with_review(frame_of(layer)))), **_about(layer))
         self.vocabulary = layer_vocabulary(layer.metadata)
-        self.colours = self.type_colours
-        self.min_score = 0.0
         self.goes_on = False
-        self._busy = False
-        self.session = session or Session(History(_named(with_review(frame_of(layer)))), **_about(layer))
-        self._moved = False
-        self._shown = self.table.index
-        self._update(self._shown)
+        self._view = LayerView(layer, session, self.vocabulary, self.type_colours)
+        self._viewer: Callable[[], ViewerModel | None] = lambda: None
         layer.events.data.connect(self._on_data)
         layer.events.features.connect(self._on_features)
         layer.selected_data.events.items_changed.connect(self._on_selection)
@@ -105,10 +99,19 @@ class Review:
 
     @property
     def layer(self) -> Shapes:
-        layer = self._layer()
-        if layer is None:
-            raise RuntimeError("The layer of this review is gone.")
-        return layer
+        return self._view.layer
+
+    @property
+    def session(self) -> Session:
+        return self._view.session
+
+    @property
+    def colours(self) -> Colours:
+        return self._view.colours
+
+    @colours.setter
+    def colours(self, colours: Colours) -> None:
+        self._view.colours = colours
 
     @property
     def table(self) -> pd.DataFrame:
@@ -126,22 +129,22 @@ class Review:
     @property
     def ids(self) -> list[str]:
         """The ids of the rows of the layer."""
-        return list(self._shown)
+        return list(self._view.ids)
 
     @property
     def selected(self) -> list[str]:
         """The ids of the cells that are selected."""
-        return [self._shown[row] for row in sorted(self.layer.selected_data) if row < len(self._shown)]
+        return self._view.selected
 
     @property
     def shown(self) -> pd.DataFrame:
         """The cells of the table that the layer shows, in its order."""
-        return self.table if self._shown.equals(self.table.index) else self.table.loc[self._shown]
+        return self._view.rows
 
     @property
     def hidden(self) -> int:
         """Number of cells whose score is too low to be shown."""
-        return len(self.table) - len(self._shown)
+        return len(self.table) - len(self._view.ids)
 
     def accept(self, ids: Iterable[str]) -> None:
         """Note that all readings of the cells are right."""
@@ -212,8 +215,9 @@ class Review:
     def next_unreviewed(self, after: str | None = None) -> str | None:
         """Return the first unreviewed cell behind `after`, or from the start again; None if all are reviewed."""
         todo = np.flatnonzero(~reviewed(self.shown))
-        place = self._shown.get_loc(after) if after in self._shown else -1
-        return self._shown[int(todo[np.argmax(todo > place)])] if len(todo) else None
+        ids = self._view.ids
+        place = ids.get_loc(after) if after in ids else -1
+        return ids[int(todo[np.argmax(todo > place)])] if len(todo) else None
 
     def doubts(self) -> pd.Series:
         """Return how doubtful each cell that is shown is, by id, from 0 to 1; 0 once somebody looked at it."""
@@ -230,7 +234,7 @@ class Review:
 
     def go_to(self, cell: str) -> None:
         """Select a cell and bring it to the middle of the canvas."""
-        self.layer.selected_data = {self._shown.get_loc(cell)}
+        self.layer.selected_data = {self._view.ids.get_loc(cell)}
         if (viewer := self._viewer()) is not None:
             centre_on(viewer, self.table.at[cell, VERTICES], self.layer)
 
@@ -241,7 +245,7 @@ class Review:
 
     def go_to_doubt(self) -> None:
         """Go to the most doubtful cell that nobody reviewed; from there, to the next less doubtful one."""
-        cells = self.most_doubtful(len(self._shown))
+        cells = self.most_doubtful(len(self._view.ids))
         place = cells.index(self.selected[0]) + 1 if self.selected[:1] and self.selected[0] in cells else 0
         self.go_to(cells[place % len(cells)]) if cells else self.told.emit("All cells are reviewed.")
 
@@ -258,13 +262,13 @@ class Review:
     def show(self, min_score: float) -> None:
         """Hide the cells below a score, but for those that somebody reviewed; this is no edit."""
         self.sync()
-        self.min_score = self.session.about["min_score"] = min_score
-        self._fill()
+        self._view.min_score = self.session.about["min_score"] = min_score
+        self._view.refill()
         self.changed.emit([])
 
     def recolour(self) -> None:
         """Give all boxes the colours that `colours` tells."""
-        recolour(self.layer, range(len(self._shown)), self.colours(self._features()))
+        self._view.recolour()
 
     def type_colours(self, features: pd.DataFrame) -> npt.NDArray[np.float32]:
         """Return the colours (N, 4) of types; those of rejected cells are faint."""
@@ -277,8 +281,8 @@ class Review:
     def set_columns(self, columns: pd.DataFrame) -> None:
         """Give cells, by id, values that a program calculated: this is no edit, and undone by none."""
         self.sync()
-        self._adopt(columns)
-        self._update([])
+        self.session.history.table = with_columns(self.table, columns)
+        self._view.update([])
         self.changed.emit(list(columns.index))
 
     def saved(self) -> None:
@@ -287,67 +291,21 @@ class Review:
 
     def sync(self) -> None:
         """Make edits of what the user did in the layer since this was called last."""
-        layer = self.layer
-        if self._busy or len(layer.features) != layer.nshapes:
+        try:
+            touched = self._view.take_over()
+        except UserError as error:
+            self._view.refill()
+            self.told.emit(str(error))
             return
-        shapes = self._moved or layer.nshapes != len(self._shown)
-        with self._writing():
-            try:
-                touched = self._take_over(frame_of(layer, shapes))
-            except UserError as error:
-                self._fill()
-                self.told.emit(str(error))
-                return
-            self._moved = False
-            if touched:
-                self._update(touched)
         if touched:
             self.changed.emit(touched)
-
-    def _take_over(self, rows: pd.DataFrame) -> list[str]:
-        """Make edits of how `rows`, what the layer holds, differ from the table; return the ids concerned."""
-        rows = rows.set_axis(self._ids_of(rows))
-        gone = list(self._shown.difference(rows.index, sort=False))
-        new = ~rows.index.isin(self._shown) | rows.index.duplicated()
-        if gone:
-            self.session.do(delete(self.table, gone))
-        changed = self._changes(rows[~new])
-        if len(changed):
-            what = "move" if VERTICES in changed else changed.columns[0] if len(changed.columns) == 1 else "edit"
-            self.session.do(change(self.table, what, self._with_consequences(changed)))
-        names = rows.index.to_numpy(object, copy=True)
-        if new.any():
-            names[new] = new_ids(int(new.sum()))
-            self.session.do(add(drawn(self.table, rows[new].set_axis(names[new])), len(self.table)))
-        self._shown = pd.Index(names, name=ID, dtype=object)
-        return [*gone, *changed.index, *names[new]]
-
-    def _ids_of(self, rows: pd.DataFrame) -> pd.Index:
-        """Return the ids of `rows`: where somebody changed ids and no shape, those of the table."""
-        if len(rows) != len(self._shown) or rows.index.equals(self._shown):
-            return rows.index
-        moved = VERTICES in rows and differing(self.shown[VERTICES], rows[VERTICES]).any()
-        return rows.index if moved else self._shown
-
-    def _changes(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return of `rows` what is different from the table; columns that it has not are taken over at once."""
-        further = rows.columns.difference(self.table.columns)
-        if len(further):
-            self._adopt(rows[further])
-        known = self.table if rows.index.equals(self.table.index) else self.table.loc[rows.index]
-        return differences(known, rows)
-
-    def _with_consequences(self, after: pd.DataFrame) -> pd.DataFrame:
-        return consequences(self.table, after, self.vocabulary, self.reviewer)
-
-    def _adopt(self, columns: pd.DataFrame) -> None:
-        self.session.history.table = with_columns(self.table, columns)
 
     def _change(self, what: str, ids: Iterable[str], column: str, word: str) -> None:
         self.sync()
         ids = list(dict.fromkeys(ids))
         if ids:
-            after = self._with_consequences(pd.DataFrame({column: pd.Series(word, ids, dtype=object)}))
+            after = pd.DataFrame({column: pd.Series(word, ids, dtype=object)})
+            after = consequences(self.table, after, self.vocabulary, self.reviewer)
             self._step(lambda session: session.do(change(session.table, what, after)))
 
     def _step(self, step: Callable[[Session], Edit | None]) -> None:
@@ -357,60 +315,12 @@ class Review:
         except UserError as error:
             self.told.emit(str(error))
             return
-        if edit is None:
-            return
-        if edit.after is None:
-            self._remove(edit.ids)
-        elif edit.reshapes or self._above().sum() != len(self._shown):
-            self._fill()
-        else:
-            self._update(edit.ids)
-        self.changed.emit(edit.ids)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        busy, self._busy = self._busy, True
-        try:
-            yield
-        finally:
-            self._busy = busy
-
-    def _features(self) -> pd.DataFrame:
-        return self.shown.drop(columns=list(SHAPE)).reset_index(names=ID)
-
-    def _above(self) -> npt.NDArray[np.bool_]:
-        """Tell which cells of the table are to be shown."""
-        return (self.table["score"] >= self.min_score).to_numpy() | reviewed(self.table)
-
-    def _remove(self, ids: list[str]) -> None:
-        rows = np.flatnonzero(self._shown.isin(ids)).tolist()
-        self._shown = self._shown.delete(rows)
-        with self._writing():
-            self.layer.remove(rows)
-        self._update([])
-
-    def _fill(self) -> None:
-        """Show the table in the layer; what was selected stays so."""
-        selected = self.selected
-        self._shown = self.table.index[self._above()]
-        features = self._features()
-        with self._writing():
-            fill(self.layer, self.shown[list(SHAPE)], features, self.colours(features))
-            self.layer.feature_defaults = drawn_features(features)
-            self.layer.selected_data = set(np.flatnonzero(self._shown.isin(selected)).tolist())
-
-    def _update(self, ids: Iterable[str]) -> None:
-        """Show the features of the table, and the colours of `ids`; the shapes are as they should be."""
-        features = self._features()
-        rows = np.flatnonzero(self._shown.isin(list(ids)))
-        with self._writing():
-            self.layer.features = features
-            self.layer.feature_defaults = drawn_features(features)
-            if len(rows):
-                recolour(self.layer, rows, self.colours(features.iloc[rows]))
+        if edit is not None:
+            self._view.show(edit)
+            self.changed.emit(edit.ids)
 
     def _on_data(self, event: Any) -> None:
-        self._moved = self._moved or not self._busy
+        self._view.moved = self._view.moved or not self._view.busy
         if str(event.action) in ("added", "removed", "changed"):
             self.sync()
 
@@ -422,7 +332,7 @@ class Review:
         self.sync()
 
     def _on_selection(self) -> None:
-        if len(self.layer.features) == len(self._shown) and not self._moved:
+        if len(self.layer.features) == len(self._view.ids) and not self._view.moved:
             self.sync()
 
 
