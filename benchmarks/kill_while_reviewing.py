@@ -93,7 +93,7 @@ def kill_once(picture: Path, chance: random.Random) -> tuple[int, int]:
         edit_for_ever(picture, tell, chance.randrange(2**30))
     os.close(tell)
     told = os.read(listen, 65)
-    select.select([], [], [], chance.uniform(0, 1.5))
+    select.select([], [], [], chance.uniform(0, 0.8))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     while part := os.read(listen, 2**16):
@@ -124,7 +124,10 @@ def main() -> None:
     args = parser.parse_args()
     chance = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        results = [kill_once(Path(folder) / "field.png", chance) for _ in range(args.kills)]
+        results = []
+        for _ in range(args.kills):
+            results.append(kill_once(Path(folder) / "field.png", chance))
+            print("{} accepted, {} kept".format(*results[-1]), flush=True)
     told, kept = (sum(column) for column in zip(*results, strict=True))
     print(f"{args.kills} kills: {told} edits accepted, {kept} kept, none lost, no file broken")
 

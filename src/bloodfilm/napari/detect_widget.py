@@ -281,6 +281,8 @@ class DetectWidget(QWidget):
         if self._job is not None:
             self._job.cancel()
         self._process.close()
+        for layer in self._results:
+            Review.of(layer).changed.disconnect(self._on_changed)
         self.viewer.layers.events.inserted.disconnect(self.picture.reset_choices)
         self.viewer.layers.events.removed.disconnect(self.picture.reset_choices)
         self.viewer.layers.selection.events.active.disconnect(self._follow_active)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from napari.utils.colormaps.standardize_color import transform_color
+from napari.utils.notifications import show_info
 from psygnal import Signal
 
 from bloodfilm.cells import Cells
@@ -241,19 +242,19 @@ class Review:
     def go_on(self) -> None:
         """Go to the next cell that nobody reviewed."""
         cell = self.next_unreviewed(next(iter(self.selected[-1:]), None))
-        self.go_to(cell) if cell else self.told.emit("All cells are reviewed.")
+        self.go_to(cell) if cell else self._tell("All cells are reviewed.")
 
     def go_to_doubt(self) -> None:
         """Go to the most doubtful cell that nobody reviewed; from there, to the next less doubtful one."""
         cells = self.most_doubtful(len(self._view.ids))
         place = cells.index(self.selected[0]) + 1 if self.selected[:1] and self.selected[0] in cells else 0
-        self.go_to(cells[place % len(cells)]) if cells else self.told.emit("All cells are reviewed.")
+        self.go_to(cells[place % len(cells)]) if cells else self._tell("All cells are reviewed.")
 
     def decide(self, decision: Callable[[list[str]], None]) -> None:
         """Make a decision on the selected cells; after that on one cell, go on if `goes_on`."""
         selected = self.selected
         if not selected:
-            self.told.emit("Select a cell first: N goes to the next that nobody reviewed.")
+            self._tell("Select a cell first: N goes to the next that nobody reviewed.")
             return
         decision(selected)
         if self.goes_on and len(selected) == 1:
@@ -295,10 +296,17 @@ class Review:
             touched = self._view.take_over()
         except UserError as error:
             self._view.refill()
-            self.told.emit(str(error))
+            self._tell(str(error))
             return
         if touched:
             self.changed.emit(touched)
+
+    def _tell(self, text: str) -> None:
+        """Tell the panels that listen, else napari's notifications."""
+        if len(self.told):
+            self.told.emit(text)
+        else:
+            show_info(text)
 
     def _change(self, what: str, ids: Iterable[str], column: str, word: str) -> None:
         self.sync()
@@ -313,7 +321,7 @@ class Review:
         try:
             edit = step(self.session)
         except UserError as error:
-            self.told.emit(str(error))
+            self._tell(str(error))
             return
         if edit is not None:
             self._view.show(edit)
