@@ -180,14 +180,8 @@ class Review:
         if cells.vocabulary != self.vocabulary:
             raise UserError("The model names other types or attributes than these cells have.")
         self.sync()
-        after = cells.to_frame().drop(columns=["score", "diameter_um"], errors="ignore").set_axis(list(ids))
-        for name in self.vocabulary.attribute_names:
-            missing = self.table[name].cat.categories[-1]
-            after[name] = (
-                after[name]
-                .astype(object)
-                .where(cells.attributes[:, self.vocabulary.attribute_names.index(name)] >= 0, missing)
-            )
+        missing = next((self.table[name].cat.categories[-1] for name in self.vocabulary.attribute_names), "")
+        after = cells.to_frame(missing).drop(columns=["score", "diameter_um"], errors="ignore").set_axis(list(ids))
         after = after.assign(**dict.fromkeys(COLUMNS, UNREVIEWED))
         self._step(lambda session: session.do(change(session.table, "reading", after)))
 

@@ -120,13 +120,13 @@ def _set(table: pd.DataFrame, name: str, rows: Any, values: pd.Series) -> pd.Ser
 
 
 def _like(column: pd.Series, values: pd.Series | None, index: pd.Index) -> pd.Series:
-    """Return `values` in the type of `column`, of which missing words become categories; else as they are."""
+    """Return `values` in the type of `column`, further words as further categories; else as they are."""
     if values is None:
         values = pd.Series(None, index, dtype=object)
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         further = pd.Index(values.dropna().unique()).difference(dtype.categories)
-        dtype = pd.CategoricalDtype([*dtype.categories, *further])
+        dtype = pd.CategoricalDtype([*further, *dtype.categories])  # the last is the missing one
         return pd.Series(pd.Categorical(values, dtype=dtype), index)
     try:
         return values.astype(dtype)
