@@ -179,7 +179,7 @@ class Detector:
             raise UserError(f"A box has no area inside the picture of {width} x {height} px.")
         size = fit(shape, self.card.image_size)
         ((_, red),) = self._search([picture], [size], MIN_SCORE)
-        ruler = surest(measure(whole_sizes(red, shape)), pixel_size)
+        ruler = surest(measure(red_cell_sizes(picture, red)), pixel_size)
         size = right_size(ruler, shape, size)
         given = torch.from_numpy(corners * np.array([size[1] / width, size[0] / height] * 2, np.float32))
         place = torch.zeros(len(given), dtype=torch.long)
