@@ -10,7 +10,7 @@ import pytest
 
 from bloodfilm.review import journal
 from bloodfilm.review.edits import ID, KIND, VERTICES, History, add, change, delete
-from bloodfilm.review.journal import Journal, JournalError, in_use, left, read
+from bloodfilm.review.journal import Journal, JournalError, discard, in_use, left, read
 from bloodfilm.review.session import Session
 
 SQUARE = np.array([[0, 0], [0, 8], [8, 8], [8, 0]], float)
@@ -85,6 +85,23 @@ def test_a_torn_journal_goes_on(session: Session) -> None:
     session.do(delete(session.table, ["d"]))
     assert read(path).edits == 5
     assert same(read(path).history.table, session.table)
+
+
+def test_a_journal_that_another_window_went_on_with_is_not_cut(session: Session) -> None:
+    path = path_of(session)
+    session.close()
+    stale = read(path)
+    session.journal = Journal.resume(stale)
+    with pytest.raises(JournalError, match="another window works"):
+        Journal.resume(stale)
+    session.redo()
+    session.close()
+    for late in (Journal.resume, discard):
+        with pytest.raises(JournalError, match="another window worked"):
+            late(stale)
+    assert read(path).edits == stale.edits + 1
+    discard(read(path))
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("broken", [b"{", b"{}", b"null", b"\xff\x00", b'{"n": 3, "ids": ["x"]}'])

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from pydantic import Field as Entry
 
@@ -290,7 +291,7 @@ def _annotation(cells: Cells, row: int) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Return a value of a further column as JSON knows it: missing ones are null, what is no number a text."""
     value = value.item() if isinstance(value, np.generic) else value
-    if value is None or value != value:
+    if pd.isna(value):
         return None
     return value if isinstance(value, str | bool | int | float) else str(value)
 

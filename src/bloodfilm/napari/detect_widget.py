@@ -235,7 +235,6 @@ class DetectWidget(QWidget):
         layer = self._result_layer()
         if layer is not None:
             Review.of(layer).show(self.score.value())
-            self._summarise(layer)
 
     def _on_changed(self) -> None:
         layer = self._result_layer()

@@ -30,6 +30,7 @@ from bloodfilm.napari.recovery import restore, unsaved
 from bloodfilm.napari.review import Review
 from bloodfilm.palette import colour
 from bloodfilm.review.edits import VERTICES
+from bloodfilm.review.journal import discard
 from bloodfilm.review.states import reviewed, user
 from bloodfilm.weights import DEFAULT_MODEL, available
 
@@ -216,8 +217,10 @@ class ReviewWidget(QWidget):
         self._look_for_unsaved()
 
     def _on_discard(self) -> None:
-        _, replayed = self._left[-1]
-        replayed.path.unlink(missing_ok=True)
+        try:
+            discard(self._left[-1][1])
+        except UserError as error:
+            self._say(str(error))
         self._look_for_unsaved()
 
     def _on_removed(self) -> None:

@@ -82,8 +82,8 @@ class Replayed:
     edits : int
     at : str
         Time of the last edit, or of the start: ISO 8601, in UTC.
-    sound : int
-        Bytes up to the end of the last sound line.
+    size, sound : int
+        Bytes in all, and up to the end of the last sound line.
     problem : str
         Which line is broken and how, if one before the last is; what follows it is left out.
     """
@@ -93,6 +93,7 @@ class Replayed:
     history: History
     edits: int
     at: str
+    size: int
     sound: int
     problem: str = ""
 
@@ -158,15 +159,12 @@ class Journal:
         Raises
         ------
         JournalError
-            If another process has it in use, or it cannot be written.
+            If another window has it in use, or had since it was read, or it cannot be written.
         """
-        lock = _lock(replayed.path)
+        lock = _take(replayed)
         try:
-            lock.acquire()
             os.truncate(replayed.path, replayed.sound)
             return cls(replayed.path, lock, replayed.edits + 1)
-        except Timeout:
-            raise JournalError(f"{replayed.path}: another window works on these cells.") from None
         except OSError as error:
             _release(lock)
             raise JournalError(f"{replayed.path}: {error.strerror or error}.") from None
@@ -207,15 +205,49 @@ class Journal:
     def finish(self) -> None:
         """End the journal of cells that were saved: it goes."""
         self._file.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.unlink()
         _release(self._lock)
 
 
 def start_again(replayed: Replayed, source: Path | None, name: str) -> Journal:
-    """Begin a journal with what is sound of a broken one, which is kept under a name of its own. Raises as `start`."""
-    journal = Journal.start(source, name, replayed.about, replayed.history.table)
-    replayed.path.replace(replayed.path.with_name(f"{replayed.path.name}.broken"))
+    """Begin a journal with what is sound of a broken one, which is kept under a name of its own.
+
+    Raises
+    ------
+    JournalError
+        As `Journal.start` and `Journal.resume`.
+    """
+    lock = _take(replayed)
+    try:
+        journal = Journal.start(source, name, replayed.about, replayed.history.table)
+        replayed.path.replace(replayed.path.with_name(f"{replayed.path.name}.broken"))
+    finally:
+        _release(lock)
     return journal
+
+
+def discard(replayed: Replayed) -> None:
+    """Give up a journal that was left: its file goes. Raises as `Journal.resume`."""
+    lock = _take(replayed)
+    with suppress(OSError):
+        replayed.path.unlink()
+    _release(lock)
+
+
+def _take(replayed: Replayed) -> FileLock:
+    """Return the lock of a journal that is as it was when it was read. Raises as `Journal.resume`."""
+    lock = _lock(replayed.path)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise JournalError(f"{replayed.path}: another window works on these cells.") from None
+    except (OSError, NotImplementedError) as error:
+        raise JournalError(f"{replayed.path}: {error}.") from None
+    if not replayed.path.exists() or replayed.path.stat().st_size != replayed.size:
+        _release(lock)
+        raise JournalError(f"{replayed.path}: another window worked on these cells; look again.")
+    return lock
 
 
 def places(source: Path | None, name: str) -> list[Path]:
@@ -276,7 +308,7 @@ def read(path: Path) -> Replayed:
             )
             break
         at, sound, edits = line.at, sound + len(raw) + 1, edits + 1
-    return Replayed(path, first.about, history, edits, at, sound, problem)
+    return Replayed(path, first.about, history, edits, at, len(content), sound, problem)
 
 
 def _first_problem(error: Exception) -> str:
