@@ -162,6 +162,8 @@ def main() -> None:
     layer = max((each for each in layers if "class" in getattr(each, "features", ())), key=lambda each: each.nshapes)
     if layer.nshapes < args.cells:
         sys.exit(f"{labels}: the pictures of one size hold {layer.nshapes} cells; {args.cells} are needed.")
+    for each in viewer.layers:
+        each.visible = each.name in (layer.name, layer.name.removesuffix(" cells"))
     viewer.window.add_plugin_dock_widget("bloodfilm", "Review cells")
     viewer.layers.selection.active = layer
     layer.mode = "select"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import napari.layers
 from napari.qt.threading import create_worker
@@ -55,7 +55,7 @@ class ReviewWidget(QWidget):
         self._build()
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.inserted.connect(self._look_for_unsaved)
-        self.viewer.layers.events.removed.connect(self._on_removed, position="last")  # behind the review itself
+        self.viewer.layers.events.removed.connect(self._on_removed)
         self._look_for_unsaved()
         self._follow_active()
 
@@ -223,9 +223,11 @@ class ReviewWidget(QWidget):
             self._say(str(error))
         self._look_for_unsaved()
 
-    def _on_removed(self) -> None:
-        layers = {getattr(layer, "__wrapped__", layer) for layer in self.viewer.layers}
-        if self.review is not None and self.review.layer not in layers:
+    def _on_removed(self, event: Any) -> None:
+        review = Review.of_metadata(event.value.metadata)
+        if review is not None:
+            review.session.close()
+        if review is self.review:
             self._bind(None)
         self._look_for_unsaved()
 
