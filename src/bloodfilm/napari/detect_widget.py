@@ -24,11 +24,12 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider
 
+from bloodfilm.cells import Field
 from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
 from bloodfilm.napari.detect_job import DetectJob
-from bloodfilm.napari.layers import METADATA_KEY, cells_layer, spatial
+from bloodfilm.napari.layers import METADATA_KEY, cells_layer, describe, spatial
 from bloodfilm.napari.review import Review
 from bloodfilm.palette import colour
 from bloodfilm.review.states import REJECTED, REVIEW
@@ -197,9 +198,11 @@ class DetectWidget(QWidget):
         if layer not in self.viewer.layers:
             self._say("The picture was removed; nothing was kept.")
             return
+        told = _describe(layer, index)
+        field = Field(Path(told["name"]), outcome.cells, told["width"], told["height"], name=told["name"])
         metadata = {
             "provenance": outcome.provenance,
-            "pictures": {index: _describe(layer, index)},
+            "pictures": {index: describe(field)},
             "picture": layer.name,
             "source": layer.source.path,
         }
@@ -297,7 +300,7 @@ def show_table(viewer: ViewerModel) -> None:
 def _describe(layer: Image, index: tuple[int, ...]) -> dict[str, Any]:
     known = layer.metadata.get(METADATA_KEY, {}).get("pictures", {})
     if index in known:
-        return dict(known[index])
+        return {key: known[index][key] for key in ("name", "width", "height")}
     data = layer.data[0] if layer.multiscale else layer.data
     height, width = data.shape[layer.ndim - 2 : layer.ndim]
     if index:

@@ -44,7 +44,9 @@ def restore(viewer: ViewerModel, image: Image, replayed: Replayed) -> Shapes:
     source, name = _source(image), image.name
     journal = start_again(replayed, source, name) if replayed.problem else Journal.resume(replayed)
     features = table.drop(columns=list(SHAPE)).reset_index(names=ID)
-    metadata = {METADATA_KEY: _metadata(about["metadata"])}
+    known = _metadata(about["metadata"])
+    seen = image.metadata.get(METADATA_KEY, {}).get("pictures", {})
+    metadata = {METADATA_KEY: known | {"pictures": known.get("pictures", {}) | seen}}
     vocabulary = layer_vocabulary(metadata)
     arguments = shapes_arguments(list(table[VERTICES]), features, vocabulary, about["name"], about["ndim"])
     arguments |= {"shape_type": list(table[KIND]) or "rectangle", "metadata": metadata} | spatial(image)

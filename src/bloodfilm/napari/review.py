@@ -349,7 +349,8 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 def _about(layer: Shapes) -> dict[str, Any]:
     """Return what a session needs to know to restore `layer`, and where its journal is to lie."""
     known = layer.metadata[METADATA_KEY]
-    pictures = [[list(index), picture] for index, picture in known.get("pictures", {}).items()]
+    told = ("name", "width", "height")
+    pictures = [[list(index), {n: at[n] for n in told}] for index, at in known.get("pictures", {}).items()]
     about = {"name": layer.name, "ndim": layer.ndim, "metadata": known | {"pictures": pictures}}
     source = known.get("source")
     return {"source": Path(source) if source else None, "name": known.get("picture", layer.name), "about": about}
