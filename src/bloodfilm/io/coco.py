@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FiniteFloat, ValidationError
 from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field, Scale
@@ -67,13 +67,14 @@ class _Category(BaseModel):
 
 
 class CocoFile(BaseModel):
+    info: Annotated[dict[str, Any], BeforeValidator(lambda info: info if isinstance(info, dict) else {})] = {}
     images: list[_Image]
     annotations: list[_Annotation] = []
     categories: list[_Category] = []
 
 
 def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
-    """Read a COCO file, LLD's own among them; its pictures are beside it or in LLD's folders.
+    """Read a COCO file, LLD's own among them; its pictures are beside it, in LLD's folders or where it says.
 
     Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`, with a warning. Boxes are
     cut at the picture's edge; those without area inside it are left out, with a warning. ``iscrowd`` marks
@@ -88,8 +89,15 @@ def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
         If the file is no COCO file, or a box is not finite.
     """
     path = Path(path)
-    pictures = Pictures(picture_folders(path.parent, path.stem))
-    return to_fields(parse_coco(path), path, pictures.find, vocabulary)
+    content = parse_coco(path)
+    return to_fields(content, path, pictures_of(content, path).find, vocabulary)
+
+
+def pictures_of(content: CocoFile, path: Path, first: Path | None = None) -> Pictures:
+    """Return the pictures in the folder `first`, beside the file at `path`, and where ``info.pictures`` says."""
+    further = [path.parent / str(folder) for folder in [content.info.get("pictures")] if folder]
+    folders = [*([first] if first else []), *picture_folders(path.parent, path.stem), *further]
+    return Pictures(folder for folder in folders if folder.is_dir())
 
 
 def to_fields(

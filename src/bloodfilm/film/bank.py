@@ -1,0 +1,112 @@
+"""The morphology bank: which values the attributes of a film's cells have, and that as a text."""
+
+from __future__ import annotations
+
+
+
+import pandas as pd
+
+from bloodfilm.film.count import COUNTED, Differential
+from bloodfilm.vocabulary import Vocabulary
+
+ALL = "all types"
+MIXED, NOT_ASSESSED = "mixed", "not assessed"
+MARGIN = 0.1
+"""By how much of all cells the most frequent value must lead the next, or the attribute is mixed."""
+
+SENTENCES = {
+    "cell_size": "Cell size is {}.",
+    "nuclear_chromatin": "The nuclear chromatin is {}",
+    "nuclear_shape": " and the nuclear shape {}.",
+    "nucleolus": "Nucleoli are {},",
+    "cytoplasm": " the cytoplasm is {}",
+    "cytoplasmic_basophilia": " and its basophilia {}.",
+    "cytoplasmic_vacuoles": "Vacuoles are {}.",
+}
+"""Our wording of the papers' masked text for the attributes of LLD."""
+
+
+def morphology_bank(table: pd.DataFrame, vocabulary: Vocabulary) -> pd.DataFrame:
+    """Return how often each value of each attribute was read, over all types and for each type found.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `bloodfilm.film.count.cell_table`; only what is counted counts.
+
+    Returns
+    -------
+    DataFrame
+        ``type``, ``attribute``, ``value``, ``count``, ``of`` (cells of which the attribute is known) and ``share``
+        (NaN where it is known of none).
+    """
+    counted = table[table["status"] == COUNTED]
+    order = counted["class"].value_counts().loc[lambda n: n > 0].index
+    groups = {ALL: counted} | {str(name): counted[counted["class"] == name] for name in order}
+    rows = []
+    for kind, cells in groups.items():
+        for attribute in vocabulary.attributes:
+            counts = cells[attribute.name].value_counts().reindex(attribute.values, fill_value=0)
+            rows += [(kind, attribute.name, value, int(n), int(counts.sum())) for value, n in counts.items()]
+    bank = pd.DataFrame(rows, columns=["type", "attribute", "value", "count", "of"])
+    return bank.assign(share=bank["count"] / bank["of"].where(bank["of"] > 0))
+
+
+def majority(bank: pd.DataFrame) -> pd.DataFrame:
+    """Return the word of each type (rows) for each attribute: a value, "mixed" or "not assessed"."""
+    groups = bank.groupby(["type", "attribute"], sort=False)
+    return groups.apply(_word, include_groups=False).unstack(sort=False)  # type: ignore[no-any-return]
+
+
+def _word(values: pd.DataFrame) -> str:
+    first, *others = values.sort_values("share", ascending=False, kind="stable").itertuples()
+    if first.of == 0:
+        return NOT_ASSESSED
+    second = others[0].share if others else 0.0
+    return str(first.value) if first.share - second > MARGIN else MIXED
+
+
+def dominant_types(counts: Differential) -> list[str]:
+    """Return the most frequent types, more than one only if as many cells have them; none without cells."""
+    types = counts.types
+    return list(types.index[types["count"] == types["count"].max()])
+
+
+def masked_text(counts: Differential, words: pd.DataFrame, fields: int) -> list[str]:
+    """Return what the film shows in paragraphs: the count, the dominant type's morphology, that of all cells.
+
+    `words` are those of `majority`, `fields` the number of pictures that were searched.
+    """
+    total, where = counts.total + counts.unknown, f"on {_number(fields, 'field')}"
+    if not total:
+        return [f"No white cell was counted {where}."]
+    first = f"{_number(total, 'white cell')} {'was' if total == 1 else 'were'} counted {where}"
+    everything = _morphology("All cells", words.loc[ALL])
+    lead = dominant_types(counts)
+    if not lead:
+        return [f"{first}, none with a known type.", everything]
+    share = f"{counts.types.loc[lead[0], 'share']:.0%}"
+    rest = counts.types.drop(index=lead)
+    if len(lead) > 1:
+        first += f"; the predominant types are {' and '.join(map(str.lower, lead))} ({share} each"
+    else:
+        first += f"; the predominant type is {lead[0].lower()} ({share}"
+    first += f" of {_number(counts.total, 'cell')} with a known type)"
+    first += f", followed by {rest.index[0].lower()} ({rest['share'].iloc[0]:.0%})." if len(rest) else "."
+    return [first, *(_morphology(name, words.loc[name]) for name in lead), everything]
+
+
+def _morphology(name: str, words: pd.Series) -> str:
+    """Return the sentences with the words of one type in their slots; attributes of others' vocabularies are listed."""
+    if (words == NOT_ASSESSED).all():
+        return f"{name}: morphology was not assessed."
+    if set(words.index) == set(SENTENCES):
+        text = " ".join(template.format(words[name]) for name, template in SENTENCES.items())
+        return f"{name}: {text.replace('  ', ' ')}"
+    return f"{name}: " + ", ".join(f"{a.replace('_', ' ')} {word}" for a, word in words.items()) + "."
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+

@@ -1,0 +1,117 @@
+"""The differential count of a film, with intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import binomtest
+
+from bloodfilm.cells import Field
+from bloodfilm.film.doubt import doubt
+from bloodfilm.film.film import Film
+from bloodfilm.io.table import to_table
+from bloodfilm.vocabulary import UNKNOWN_CLASS, normalise
+from bloodfilm.weights import MIN_SCORE
+
+ARTEFACT = "none"
+BLASTS = ("myeloblast", "lymphoblast", "monoblast", "promonocyte", "abnormal promyelocyte")
+"""Types that are reported together as blasts."""
+
+COUNTED, ARTEFACTS, REJECTED, BELOW = "counted", "artefact", "rejected", "below the lowest score"
+REVIEWED = ("accepted", "changed", "rejected")
+LEVEL = 0.95
+REPEATS = 2000
+
+
+def cell_table(film: Film, min_score: float = MIN_SCORE) -> pd.DataFrame:
+    """Return one row a cell: the columns of `bloodfilm.io.table.to_table`, and
+
+    ``picture`` (row of its field in `film.fields`), ``cluster`` (see `clusters`), ``review`` ("" where nobody looked),
+    ``doubt``, and ``status``: counted, rejected, artefact, or below the lowest score. What was reviewed is counted
+    whatever its score.
+    """
+    table = to_table(film.fields)
+    sizes = [len(field.cells) for field in film.fields]
+    table["picture"] = np.repeat(np.arange(len(sizes)), sizes)
+    table["cluster"] = np.repeat(clusters(film.fields), sizes)
+    table["review"] = table["review"].fillna("").astype(str) if "review" in table else ""
+    for name in ("reviewer", "reviewed_at"):
+        table[name] = table[name].fillna("").astype(str) if name in table else ""
+    reviewed = table["review"].isin(REVIEWED)
+    unsure = np.concatenate([doubt(field.cells) for field in film.fields]) if sizes else np.empty(0)
+    table["doubt"] = np.where(reviewed, 0, unsure)
+    kinds = table["class"].astype(str).map(normalise)
+    table["status"] = np.select(
+        [table["review"] == "rejected", kinds == ARTEFACT, ~reviewed & (table["score"] < min_score)],
+        [REJECTED, ARTEFACTS, BELOW],
+        COUNTED,
+    )
+    return table
+
+
+def clusters(fields: tuple[Field, ...]) -> list[str]:
+    """Return what each picture is drawn with in the bootstrap: itself, or the field that it is a view of."""
+    views = [field.origin if field.origin and field.origin.view is not None else None for field in fields]
+    return [f"{v.patient} {v.field}" if v else field.name for v, field in zip(views, fields, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Differential:
+    """Shares of the cells with a type; ``count``, ``share``, ``low`` and ``high`` of the interval at 95 %.
+
+    Parameters
+    ----------
+    types : DataFrame
+        Indexed by type, the most frequent first; types that were not found are not in it.
+    blasts : Series
+        All types of `BLASTS` together.
+    total : int
+        Cells with a type.
+    unknown : int
+        Counted cells of unknown type, which have no part in the shares.
+    """
+
+    types: pd.DataFrame
+    blasts: pd.Series
+    total: int
+    unknown: int
+
+
+def differential(table: pd.DataFrame, drawn: list[str], seed: int = 0) -> Differential:
+    """Return the differential count of a `cell_table`; `drawn` lists all clusters, those without cells too."""
+    counted = table[table["status"] == COUNTED]
+    known = counted[counted["class"] != UNKNOWN_CLASS]
+    counts = pd.crosstab(known["cluster"], known["class"].astype(str)).reindex(list(dict.fromkeys(drawn)), fill_value=0)
+    counts = counts[counts.sum().sort_values(ascending=False, kind="stable").index]
+    blasts = counts[[name for name in counts if normalise(name) in BLASTS]].sum(axis=1)
+    together = pd.concat([counts, blasts.rename(None)], axis=1)
+    found = shares(together, counts.sum(axis=1), seed)
+    return Differential(found.iloc[:-1], found.iloc[-1], len(known), len(counted) - len(known))
+
+
+def shares(counts: pd.DataFrame, totals: pd.Series, seed: int = 0) -> pd.DataFrame:
+    """Return the share that each column of `counts` (fields x types) has in `totals`, with its interval at 95 %.
+
+    The interval holds both the bootstrap's, which draws fields with replacement, as cells of a field are alike
+    (percentiles of 2000 draws), and Wilson's for as many independent cells, without which a type that
+    was not seen, or a single field, would have an interval without width.
+    """
+    total, sums = int(totals.sum()), counts.sum()
+    result = pd.DataFrame({"count": sums.astype(int), "share": sums / total if total else np.nan})
+    result[["low", "high"]] = np.nan
+    if total:
+        drawn = np.random.default_rng(seed).multinomial(len(counts), [1 / len(counts)] * len(counts), REPEATS)
+        found = _ratio(drawn @ counts.to_numpy(), drawn @ totals.to_numpy())
+        edges = np.nanquantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        wilson = [binomtest(int(n), total).proportion_ci(LEVEL, "wilson") for n in sums]
+        result["low"] = np.minimum(edges[0], [interval.low for interval in wilson])
+        result["high"] = np.maximum(edges[1], [interval.high for interval in wilson])
+    return result
+
+
+def _ratio(parts: npt.NDArray[np.int64], wholes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return parts (B, K) over wholes (B,); NaN where a whole is 0."""
+    return np.divide(parts, wholes[:, None], out=np.full(parts.shape, np.nan), where=wholes[:, None] > 0)
