@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from PySide6.QtCore import QEventLoop, QSize, QTimer, QUrl
+from PySide6.QtCore import QEventLoop, QMarginsF, QSize, QTimer, QUrl
+from PySide6.QtGui import QImage, QPageLayout, QPageSize, QPainter
 from PySide6.QtPdf import QPdfDocument
 from PySide6.QtWebEngineWidgets import QWebEngineView
 from PySide6.QtWidgets import QApplication
@@ -32,21 +33,20 @@ def load(page: Path, height: int) -> QWebEngineView:
 def print_pages(view: QWebEngineView, picture: Path) -> None:
     loop, pdf = QEventLoop(), picture.with_suffix(".pdf")
     view.page().pdfPrintingFinished.connect(loop.quit)
-    view.page().printToPdf(str(pdf))
+    paper = QPageLayout(QPageSize(QPageSize.PageSizeId.A4), QPageLayout.Orientation.Portrait, QMarginsF(40, 42, 40, 51))
+    view.page().printToPdf(str(pdf), paper)
     loop.exec()
     document = QPdfDocument()
     document.load(str(pdf))
     for number in range(document.pageCount()):
         size = document.pagePointSize(number) * 1.6
         image = document.render(number, QSize(round(size.width()), round(size.height())))
-        opaque = image.convertToFormat(image.Format.Format_RGB32)
-        opaque.fill("white")
-        from PySide6.QtGui import QPainter
-
-        painter = QPainter(opaque)
+        paged = QImage(image.size(), QImage.Format.Format_RGB32)
+        paged.fill("white")
+        painter = QPainter(paged)
         painter.drawImage(0, 0, image)
         painter.end()
-        opaque.save(str(picture.with_stem(f"{picture.stem}-{number + 1}")))
+        paged.save(str(picture.with_stem(f"{picture.stem}-{number + 1}")))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Recount what a report says, from the file it was made of, with nothing but Python; and how often its intervals hold.
+"""Recount what a report says, from the file it was made of, with plain Python; and how often its intervals hold.
 
     python benchmarks/report_check.py --draw build/cohort      # 20 drawn films, detected, reported, recounted
     python benchmarks/report_check.py FOUND.json REPORT.json   # recount any
@@ -20,6 +20,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import norm, t
+
 BLASTS = {"Myeloblast", "Lymphoblast", "Monoblast", "Promonocyte", "Abnormal promyelocyte"}
 FILMS, FIELDS, WHITE_CELLS = 20, 6, (2, 9)
 
@@ -37,14 +39,21 @@ def wilson(count: int, total: int, z: float = 1.959963984540054) -> tuple[float,
     return max(centre - half, 0), min(centre + half, 1)
 
 
-def bootstrap(counts: list[int], totals: list[int], draws: int = 2000) -> tuple[float, float]:
+def bootstrap(counts: list[int], totals: list[int], draws: int = 10000) -> tuple[list[float], list[float]]:
+    """Return between which values each end of the interval lies, as chance of the draws goes."""
+    n = len(totals)
+    if n < 2:
+        return [1.0, 1.0], [0.0, 0.0]
     rng, found = random.Random(1), []
     for _ in range(draws):
-        drawn = rng.choices(range(len(totals)), k=len(totals))
+        drawn = rng.choices(range(n), k=n)
         if whole := sum(totals[place] for place in drawn):
             found.append(sum(counts[place] for place in drawn) / whole)
     found.sort()
-    return found[round(0.025 * (len(found) - 1))], found[round(0.975 * (len(found) - 1))]
+    tail = norm.sf(math.sqrt(n / (n - 1)) * t.ppf(0.975, n - 1))
+    slack = 4 * math.sqrt(tail / 5000)
+    places = [max(round((tail + side * slack) * len(found)), 0) for side in (-1, 1)]
+    return [found[place] for place in places], [found[-1 - place] for place in reversed(places)]
 
 
 def recount(found: dict[str, Any], by: str, min_score: float) -> dict[str, dict[str, Any]]:
@@ -104,8 +113,10 @@ def differences(film: dict[str, Any], said: dict[str, Any]) -> list[str]:
         drawn, independent = bootstrap(each, totals), wilson(sum(each), total)
         check(f"{what}, cells", sum(each), row["count"])
         check(f"{what}, share", sum(each) / total, row["share"])
-        check(f"{what}, low", min(drawn[0], independent[0]), row["low"], 0.03)
-        check(f"{what}, high", max(drawn[1], independent[1]), row["high"], 0.03)
+        for end, name, outer in ((0, "low", min), (1, "high", max)):
+            least, most = (outer(value, independent[end]) for value in drawn[end])
+            if not least - 1e-5 <= row[name] <= most + 1e-5:
+                wrong.append(f"{said['film']}: {what}: {name} is {row[name]}, not from {least} to {most}")
     most = max(known.values(), default=0)
     check("dominant types", {kind for kind, n in known.items() if n == most}, set(said["dominant_types"]))
     for row in said["morphology"]:

@@ -89,7 +89,7 @@ def picture_remarks(film: Film, pictures: pd.DataFrame) -> list[str]:
         found = [
             "no picture" if row.problem else "",
             "blurred" if row.blur > BLURRED else "",
-            "unlike the learned" if row.novelty > NOTHING_LIKE_IT else "",
+            "novel" if row.novelty > NOTHING_LIKE_IT else "",
             "labelled in part" if field.is_labelled_in_part else "",
         ]
         remarks.append(", ".join(filter(None, found)))
