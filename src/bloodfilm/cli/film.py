@@ -19,7 +19,8 @@ def report(
         list[Path], typer.Option(help="film.html, film.json or film.csv; give it several times for several.")
     ],
     by: Annotated[
-        str, typer.Option(help="What is a film: patient, folder, file; auto is patient where names tell it, else folder.")
+        str,
+        typer.Option(help="A film is a patient, folder or file; auto: patient where names tell it, else folder."),
     ] = "auto",
     pictures: Annotated[Path | None, typer.Option(help="Folder of the pictures, if they are not found.")] = None,
     min_score: MinScore = MIN_SCORE,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-
-
 import pandas as pd
 
 from bloodfilm.film.count import COUNTED, Differential
@@ -12,7 +10,7 @@ from bloodfilm.vocabulary import Vocabulary
 ALL = "all types"
 MIXED, NOT_ASSESSED = "mixed", "not assessed"
 MARGIN = 0.1
-"""By how much of all cells the most frequent value must lead the next, or the attribute is mixed."""
+"""By more than this share of the cells the most frequent value must lead the next, or the attribute is mixed."""
 
 SENTENCES = {
     "cell_size": "Cell size is {}.",
@@ -54,16 +52,18 @@ def morphology_bank(table: pd.DataFrame, vocabulary: Vocabulary) -> pd.DataFrame
 
 def majority(bank: pd.DataFrame) -> pd.DataFrame:
     """Return the word of each type (rows) for each attribute: a value, "mixed" or "not assessed"."""
-    groups = bank.groupby(["type", "attribute"], sort=False)
-    return groups.apply(_word, include_groups=False).unstack(sort=False)  # type: ignore[no-any-return]
+    words: dict[str, dict[str, str]] = {}
+    for (kind, attribute), values in bank.groupby(["type", "attribute"], sort=False):
+        words.setdefault(kind, {})[attribute] = _word(values)
+    return pd.DataFrame.from_dict(words, orient="index")
 
 
 def _word(values: pd.DataFrame) -> str:
-    first, *others = values.sort_values("share", ascending=False, kind="stable").itertuples()
+    first, *others = values.sort_values("count", ascending=False, kind="stable").itertuples()
     if first.of == 0:
         return NOT_ASSESSED
-    second = others[0].share if others else 0.0
-    return str(first.value) if first.share - second > MARGIN else MIXED
+    second = others[0].count if others else 0
+    return str(first.value) if first.count - second > MARGIN * first.of else MIXED
 
 
 def dominant_types(counts: Differential) -> list[str]:
@@ -81,10 +81,10 @@ def masked_text(counts: Differential, words: pd.DataFrame, fields: int) -> list[
     if not total:
         return [f"No white cell was counted {where}."]
     first = f"{_number(total, 'white cell')} {'was' if total == 1 else 'were'} counted {where}"
-    everything = _morphology("All cells", words.loc[ALL])
     lead = dominant_types(counts)
+    morphology = [_morphology(name, words.loc[name]) for name in (*lead, ALL) if len(words)]
     if not lead:
-        return [f"{first}, none with a known type.", everything]
+        return [f"{first}, none with a known type.", *morphology]
     share = f"{counts.types.loc[lead[0], 'share']:.0%}"
     rest = counts.types.drop(index=lead)
     if len(lead) > 1:
@@ -93,20 +93,18 @@ def masked_text(counts: Differential, words: pd.DataFrame, fields: int) -> list[
         first += f"; the predominant type is {lead[0].lower()} ({share}"
     first += f" of {_number(counts.total, 'cell')} with a known type)"
     first += f", followed by {rest.index[0].lower()} ({rest['share'].iloc[0]:.0%})." if len(rest) else "."
-    return [first, *(_morphology(name, words.loc[name]) for name in lead), everything]
+    return [first, *morphology]
 
 
 def _morphology(name: str, words: pd.Series) -> str:
     """Return the sentences with the words of one type in their slots; attributes of others' vocabularies are listed."""
     if (words == NOT_ASSESSED).all():
-        return f"{name}: morphology was not assessed."
+        return f"{name.capitalize()}: morphology was not assessed."
     if set(words.index) == set(SENTENCES):
         text = " ".join(template.format(words[name]) for name, template in SENTENCES.items())
-        return f"{name}: {text.replace('  ', ' ')}"
-    return f"{name}: " + ", ".join(f"{a.replace('_', ' ')} {word}" for a, word in words.items()) + "."
+        return f"{name.capitalize()}: {text.replace('  ', ' ')}"
+    return f"{name.capitalize()}: " + ", ".join(f"{a.replace('_', ' ')} {word}" for a, word in words.items()) + "."
 
 
 def _number(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-

@@ -10,9 +10,9 @@ import pandas as pd
 from scipy.stats import binomtest, norm, t
 
 from bloodfilm.cells import Field
-from bloodfilm.film.doubt import doubt
 from bloodfilm.film.film import Film
 from bloodfilm.io.table import to_table
+from bloodfilm.review.states import REJECTED, REVIEW, doubt, reviewed, with_review
 from bloodfilm.vocabulary import UNKNOWN_CLASS, normalise
 from bloodfilm.weights import MIN_SCORE
 
@@ -20,35 +20,26 @@ ARTEFACT = "none"
 BLASTS = ("myeloblast", "lymphoblast", "monoblast", "promonocyte", "abnormal promyelocyte")
 """Types that are reported together as blasts."""
 
-COUNTED, ARTEFACTS, REJECTED, BELOW = "counted", "artefact", "rejected", "below the lowest score"
-REVIEWED = ("accepted", "changed", "rejected")
+COUNTED, ARTEFACTS, BELOW = "counted", "artefact", "below the lowest score"
 LEVEL = 0.95
 REPEATS = 5000
 
 
 def cell_table(film: Film, min_score: float = MIN_SCORE) -> pd.DataFrame:
-    """Return one row a cell: the columns of `bloodfilm.io.table.to_table`, and
+    """Return one row a cell, with the columns of `bloodfilm.io.table.to_table` and some more.
 
-    ``picture`` (row of its field in `film.fields`), ``cluster`` (see `clusters`), ``review`` ("" where nobody looked),
-    ``doubt``, and ``status``: counted, rejected, artefact, or below the lowest score. What was reviewed is counted
-    whatever its score.
+    ``picture`` is the row of its field in `film.fields`, ``cluster`` see `clusters`; there are the columns of the
+    review, ``doubt`` (`bloodfilm.review.states.doubt`), and ``status``: counted, rejected, artefact, or below the
+    lowest score. What was reviewed is counted whatever its score.
     """
-    table = to_table(film.fields)
+    table = with_review(to_table(film.fields))
     sizes = [len(field.cells) for field in film.fields]
     table["picture"] = np.repeat(np.arange(len(sizes)), sizes)
     table["cluster"] = np.repeat(clusters(film.fields), sizes)
-    table["review"] = table["review"].fillna("").astype(str) if "review" in table else ""
-    for name in ("reviewer", "reviewed_at"):
-        table[name] = table[name].fillna("").astype(str) if name in table else ""
-    reviewed = table["review"].isin(REVIEWED)
-    unsure = np.concatenate([doubt(field.cells) for field in film.fields]) if sizes else np.empty(0)
-    table["doubt"] = np.where(reviewed, 0, unsure)
-    kinds = table["class"].astype(str).map(normalise)
-    table["status"] = np.select(
-        [table["review"] == "rejected", kinds == ARTEFACT, ~reviewed & (table["score"] < min_score)],
-        [REJECTED, ARTEFACTS, BELOW],
-        COUNTED,
-    )
+    table["doubt"] = np.concatenate([doubt(field.cells) for field in film.fields])
+    artefact = table["class"].astype(str).map(normalise) == ARTEFACT
+    below = ~reviewed(table) & (table["score"] < min_score)
+    table["status"] = np.select([table[REVIEW] == REJECTED, artefact, below], [REJECTED, ARTEFACTS, BELOW], COUNTED)
     return table
 
 
@@ -122,4 +113,4 @@ def _bootstrap(counts: npt.NDArray[np.int64], totals: npt.NDArray[np.int64], see
     parts, wholes = drawn @ counts, (drawn @ totals)[:, None]
     found = np.divide(parts, wholes, out=np.full(parts.shape, np.nan), where=wholes > 0)
     tail = norm.sf(np.sqrt(n / (n - 1)) * t.ppf((1 + LEVEL) / 2, n - 1))
-    return np.nanquantile(found, [tail, 1 - tail], axis=0)
+    return np.asarray(np.nanquantile(found, [tail, 1 - tail], axis=0))

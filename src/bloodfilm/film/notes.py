@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
-from bloodfilm.film.count import BLASTS, Differential
+from bloodfilm.film.count import BLASTS, Differential, clusters
 from bloodfilm.film.film import Film
 from bloodfilm.film.quality import BLURRED
 from bloodfilm.vocabulary import normalise
@@ -32,51 +34,41 @@ def blasts_assessed(film: Film, counts: Differential) -> bool:
     return bool(blasts - {normalise(name) for name in unnamed_types(film)}) or bool(counts.blasts["count"])
 
 
-def film_notes(film: Film, cells: pd.DataFrame, counts: Differential, pictures: pd.DataFrame) -> list[str]:
+def film_notes(film: Film, counts: Differential, pictures: pd.DataFrame) -> list[str]:
     """Return what makes the numbers less sure, the gravest first."""
-    notes = _of_the_model(film, counts)
-    all_counted = counts.total + counts.unknown
-    if not all_counted:
+    notes, counted = _of_the_model(film), counts.total + counts.unknown
+    if not counted:
         notes.append("No white cell was counted.")
     elif counts.total < FEW_CELLS:
-        notes.append(
-            f"Only {_of(counts.total, 'cell')} with a known type: a differential count is made of {FEW_CELLS} or more."
-        )
-    if counts.unknown > MUCH_UNKNOWN * all_counted:
-        notes.append(
-            f"{_of(counts.unknown, 'cell')} ({counts.unknown / all_counted:.0%}) are of unknown type and have no part in the shares."
-        )
-    if cells["cluster"].nunique() < 2 and all_counted:
+        notes.append(f"Cells with a known type: {counts.total}. A differential count is made of {FEW_CELLS} or more.")
+    if counts.unknown > MUCH_UNKNOWN * counted:
+        share = counts.unknown / counted
+        notes.append(f"Cells of unknown type, which have no part in the shares: {counts.unknown} ({share:.0%}).")
+    if counted and len(set(clusters(film.fields))) < 2:
         notes.append("All cells are on one field, so the intervals do not say how fields differ.")
-    notes += _of_the_pictures(film, pictures)
-    return notes
+    return notes + _of_the_pictures(film, pictures)
 
 
-def _of_the_model(film: Film, counts: Differential) -> list[str]:
-    model, unnamed = film.provenance.get("model"), unnamed_types(film)
+def _of_the_model(film: Film) -> list[str]:
+    model, types, unnamed = film.provenance.get("model"), film.provenance.get("types"), unnamed_types(film)
     if unnamed:
-        return [
-            f"The model {model} names {_listed(film.provenance['types'])} only. It cannot name "
-            f"{_listed(unnamed)}: such cells are of unknown type here, or wrongly of one of the types that it names."
-        ]
-    if model and "types" not in film.provenance:
-        return ["The file does not tell which types its model can name: a type that is not found may be one it cannot name."]
+        named = f"The model {model} names {_listed(types)} only. It cannot name {_listed(unnamed)}"
+        return [f"{named}: such cells are of unknown type here, or wrongly of one of the types that it names."]
+    if model and types is None:
+        return ["The file does not tell which types its model can name: perhaps none of those that are not found."]
     return []
 
 
 def _of_the_pictures(film: Film, pictures: pd.DataFrame) -> list[str]:
-    notes, n = [], len(pictures)
-    missing, novel = (pictures["problem"] != "").sum(), (pictures["novelty"] > NOTHING_LIKE_IT).sum()
-    if missing:
-        notes.append(
-            f"{missing} of {_of(n, 'picture')} could not be read, so their cells are not shown and their quality is not measured."
-        )
-    if novel:
-        notes.append(f"{novel} of {_of(n, 'picture')} are unlike those that the model learned from.")
-    if blurred := (pictures["blur"] > BLURRED).sum():
-        notes.append(f"{blurred} of {_of(n, 'picture')} are blurred.")
-    if in_part := sum(field.is_labelled_in_part for field in film.fields):
-        notes.append(f"{in_part} of {_of(n, 'picture')} are labelled in part only: cells outside are not counted.")
+    numbers = {
+        "that could not be read; their cells are not shown, their quality is not measured": pictures["problem"] != "",
+        "unlike those that the model learned from": pictures["novelty"] > NOTHING_LIKE_IT,
+        "blurred": pictures["blur"] > BLURRED,
+        "labelled in part only; cells outside the labelled regions are not counted": [
+            field.is_labelled_in_part for field in film.fields
+        ],
+    }
+    notes = [f"Pictures {what}: {sum(which)} of {len(pictures)}." for what, which in numbers.items() if any(which)]
     if any(field.origin and field.origin.view is not None for field in film.fields):
         notes.append("Several views of one field may overlap: cells there may be counted twice.")
     return notes
@@ -96,11 +88,7 @@ def picture_remarks(film: Film, pictures: pd.DataFrame) -> list[str]:
     return remarks
 
 
-def _of(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _listed(names: list[str]) -> str:
+def _listed(names: Any) -> str:
     """Return names in lower case as a list in a sentence."""
-    *first, last = map(str.lower, names)
+    *first, last = [str(name).lower() for name in names] or ["nothing"]
     return f"{', '.join(first)} and {last}" if first else last

@@ -68,9 +68,14 @@ def cohort_page(summaries: list[Summary], links: list[str]) -> str:
     """Return the page with a row for each film; `links` lead to their pages."""
     films = [to_dict(summary) for summary in summaries]
     found = {row["type"] for film in films for row in film["differential"]}
-    shades = {k: v for s in summaries for k, v in colours(s.film.fields[0].cells.vocabulary.classes).items()}
-    shades = {name: shade for name, shade in shades.items() if name in found}
-    return _render("cohort.html", title=f"{len(films)} films", films=list(zip(films, links, strict=True)), shades=shades)
+    vocabularies = dict.fromkeys(summary.film.fields[0].cells.vocabulary for summary in summaries)
+    known = {name: shade for each in vocabularies for name, shade in colours(each.classes).items()}
+    return _render(
+        "cohort.html",
+        title=f"{len(films)} films",
+        films=list(zip(films, links, strict=True)),
+        shades={name: shade for name, shade in known.items() if name in found},
+    )
 
 
 def _render(template: str, **content: Any) -> str:

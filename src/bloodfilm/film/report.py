@@ -23,9 +23,9 @@ NOTE = "Research software: not a diagnosis."
 def write_report(path: str | Path, summaries: Summary | Sequence[Summary]) -> list[Path]:
     """Write the report of one film, or of several, as the suffix of `path` says; return what was written.
 
-    ``.html`` is one page that needs nothing else, pictures included; of several films one with a row for each, and their
-    pages in a folder beside it (``cohort-films`` beside ``cohort.html``). ``.json`` holds all numbers, ``.csv`` a
-    row for each film.
+    ``.html`` is one page that needs nothing else, pictures included; of several films it has a row for each, and
+    their pages are in a folder beside it (``cohort-films`` beside ``cohort.html``). ``.json`` holds all numbers,
+    ``.csv`` a row for each film.
 
     Raises
     ------
@@ -57,9 +57,7 @@ def _write_pages(path: Path, films: list[Summary]) -> list[Path]:
         return [_write(path, film_page(films[0]))]
     folder = path.with_name(f"{path.stem}-films")
     names = _file_names([film.film.name for film in films])
-    pages = [
-        _write(folder / name, film_page(film, f"../{path.name}")) for name, film in zip(names, films, strict=True)
-    ]
+    pages = [_write(folder / name, film_page(film, f"../{path.name}")) for name, film in zip(names, films, strict=True)]
     return [_write(path, cohort_page(films, [f"{folder.name}/{name}" for name in names])), *pages]
 
 

@@ -14,8 +14,6 @@ from bloodfilm.film.count import (
     ARTEFACTS,
     BELOW,
     COUNTED,
-    REJECTED,
-    REVIEWED,
     Differential,
     cell_table,
     clusters,
@@ -27,6 +25,7 @@ from bloodfilm.film.notes import film_notes, picture_remarks
 from bloodfilm.film.quality import NOT_MEASURED, measure_quality
 from bloodfilm.io.images import read_image
 from bloodfilm.io.table import CORNERS
+from bloodfilm.review.states import REJECTED, STATES, reviewed
 from bloodfilm.vocabulary import UNKNOWN_CLASS
 from bloodfilm.weights import MIN_SCORE
 
@@ -107,7 +106,7 @@ def summarise(
     typical, doubtful = typical_cells(cells, words), doubtful_cells(cells)
     pictures, images, thumbnails = _look(film, cells, pd.concat([typical, doubtful.head(MOST_DOUBTFUL)]), progress)
     text = masked_text(counts, words, len(film.fields))
-    notes = film_notes(film, cells, counts, pictures)
+    notes = film_notes(film, counts, pictures)
     return Summary(
         film, cells, counts, bank, words, text, pictures, typical, doubtful, images, thumbnails, notes, min_score, seed
     )
@@ -128,10 +127,10 @@ def doubtful_cells(cells: pd.DataFrame) -> pd.DataFrame:
     return counted.sort_values("doubt", ascending=False, kind="stable")
 
 
-def review_states(cells: pd.DataFrame) -> pd.Series:
+def review_states(cells: pd.DataFrame) -> dict[str, int]:
     """Return how many of the cells, but for those below the lowest score, are in each state of review."""
-    states = cells.loc[cells["status"] != BELOW, "review"].where(lambda state: state.isin(REVIEWED), "not reviewed")
-    return states.value_counts().reindex([*REVIEWED, "not reviewed"], fill_value=0)
+    states = cells.loc[cells["status"] != BELOW, "review"]
+    return {state or "not reviewed": int((states == state).sum()) for state in STATES}
 
 
 def _look(
@@ -156,7 +155,8 @@ def _look(
                 images[row] = data_uri(crop_cell(picture, np.array(box, np.float32), um_per_px))
             if number < MOST_THUMBNAILS:
                 thumbnails[number] = data_uri(thumbnail(picture))
-        rows.append(_picture_row(field.name, own) | quality._asdict() | {"novelty": field.cells.novelty, "problem": problem})
+        others = {"novelty": field.cells.novelty, "problem": problem}
+        rows.append(_picture_row(field.name, own) | quality._asdict() | others)
         if progress:
             progress()
     pictures = pd.DataFrame(rows).astype({"novelty": float})
@@ -173,6 +173,6 @@ def _picture_row(name: str, cells: pd.DataFrame) -> dict[str, object]:
         "artefacts": int((status == ARTEFACTS).sum()),
         "rejected": int((status == REJECTED).sum()),
         "below_min_score": int((status == BELOW).sum()),
-        "reviewed": int((cells["review"].isin(REVIEWED) & (status != BELOW)).sum()),
+        "reviewed": int(reviewed(cells).sum()),
         "reviewable": int((status != BELOW).sum()),
     }

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from bloodfilm.film.bank import dominant_types
-from bloodfilm.film.count import ARTEFACTS, BELOW, BLASTS, LEVEL, REJECTED, REPEATS
+from bloodfilm.film.count import ARTEFACTS, BELOW, BLASTS, LEVEL, REPEATS
 from bloodfilm.film.notes import blasts_assessed, unnamed_types
 from bloodfilm.film.summary import Summary, review_states
+from bloodfilm.review.states import REJECTED, reviewed
 from bloodfilm.vocabulary import normalise
 
 PLACE = ["image", "x0", "y0", "x1", "y1", "class", "score", "class_score", "doubt", "review"]
@@ -74,15 +75,18 @@ def blasts(summary: Summary) -> dict[str, Any]:
     """Return number, share and interval of the blasts; no share where nobody could have named them."""
     known = {normalise(name) for name in summary.film.fields[0].cells.vocabulary.classes}
     assessed = blasts_assessed(summary.film, summary.counts)
-    values = summary.counts.blasts.to_dict() if assessed else {"count": 0, "share": None, "low": None, "high": None}
-    values["count"] = int(values["count"])
-    return {"assessed": assessed, "types": [name for name in BLASTS if name in known], **values}
+    found = summary.counts.blasts
+    return {
+        "assessed": assessed,
+        "types": [name for name in BLASTS if name in known],
+        "count": int(found["count"]),
+        **{name: float(found[name]) if assessed else None for name in ("share", "low", "high")},
+    }
 
 
 def review(cells: pd.DataFrame) -> dict[str, Any]:
     """Return how many cells are in each state of review, who reviewed them and when."""
-    states = {name: int(count) for name, count in review_states(cells).items()}
-    done = cells[cells["review"] != ""]
+    states, done = review_states(cells), cells[reviewed(cells)]
     times = sorted(filter(None, done["reviewed_at"]))
     return {
         **states,
@@ -110,8 +114,9 @@ def diagnoses(summary: Summary) -> list[str]:
     return sorted({field.origin.diagnosis for field in summary.film.fields if field.origin})
 
 
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return frame.to_dict("records")  # type: ignore[return-value]
+def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+    rows: list[dict[Any, Any]] = frame.to_dict("records")
+    return rows
 
 
 def plain(value: Any) -> Any:
