@@ -39,7 +39,7 @@ def wilson(count: int, total: int, z: float = 1.959963984540054) -> tuple[float,
     return max(centre - half, 0), min(centre + half, 1)
 
 
-def bootstrap(counts: list[int], totals: list[int], draws: int = 10000) -> tuple[list[float], list[float]]:
+def bootstrap(counts: list[int], totals: list[int], draws: int = 5000) -> tuple[list[float], list[float]]:
     """Return between which values each end of the interval lies, as chance of the draws goes."""
     n = len(totals)
     if n < 2:
@@ -51,7 +51,7 @@ def bootstrap(counts: list[int], totals: list[int], draws: int = 10000) -> tuple
             found.append(sum(counts[place] for place in drawn) / whole)
     found.sort()
     tail = norm.sf(math.sqrt(n / (n - 1)) * t.ppf(0.975, n - 1))
-    slack = 4 * math.sqrt(tail / 5000)
+    slack = 5 * math.sqrt(tail / 5000)
     places = [max(round((tail + side * slack) * len(found)), 0) for side in (-1, 1)]
     return [found[place] for place in places], [found[-1 - place] for place in reversed(places)]
 

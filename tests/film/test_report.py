@@ -165,7 +165,8 @@ def test_several_films_have_an_index_that_leads_to_each(random_file: Path, tmp_p
 
 
 def test_pages_of_like_names_do_not_take_each_others_place(film: Film, tmp_path: Path) -> None:
-    summaries = [summarise(replace(film, name=name)) for name in ("a/b", "a b", "A:B", "..")]
+    summary = summarise(film)
+    summaries = [replace(summary, film=replace(film, name=name)) for name in ("a/b", "a b", "A:B", "..")]
     written = write_report(tmp_path / "all.html", summaries)
     assert len({str(path).lower() for path in written}) == 5
     assert {path.parent for path in written[1:]} == {tmp_path / "all-films"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from bloodfilm.film.count import COUNTED, Differential
@@ -38,32 +39,29 @@ def morphology_bank(table: pd.DataFrame, vocabulary: Vocabulary) -> pd.DataFrame
         ``type``, ``attribute``, ``value``, ``count``, ``of`` (cells of which the attribute is known) and ``share``
         (NaN where it is known of none).
     """
-    counted = table[table["status"] == COUNTED]
-    order = counted["class"].value_counts().loc[lambda n: n > 0].index
-    groups = {ALL: counted} | {str(name): counted[counted["class"] == name] for name in order}
-    rows = []
-    for kind, cells in groups.items():
-        for attribute in vocabulary.attributes:
-            counts = cells[attribute.name].value_counts().reindex(attribute.values, fill_value=0)
-            rows += [(kind, attribute.name, value, int(n), int(counts.sum())) for value, n in counts.items()]
-    bank = pd.DataFrame(rows, columns=["type", "attribute", "value", "count", "of"])
+    names = list(vocabulary.attribute_names)
+    counted = table.loc[table["status"] == COUNTED, ["class", *names]].astype(str)
+    types = [ALL, *counted["class"].value_counts().index]
+    read = pd.concat([counted.assign(**{"class": ALL}), counted]).melt("class", names, "attribute", "value")
+    values = [(kind, a.name, value) for kind in types for a in vocabulary.attributes for value in a.values]
+    index = pd.MultiIndex.from_tuples(values, names=["type", "attribute", "value"])
+    counts = read.groupby(["class", "attribute", "value"]).size().reindex(index, fill_value=0)
+    bank = counts.rename("count").reset_index()
+    bank["of"] = bank.groupby(["type", "attribute"])["count"].transform("sum")
     return bank.assign(share=bank["count"] / bank["of"].where(bank["of"] > 0))
 
 
 def majority(bank: pd.DataFrame) -> pd.DataFrame:
     """Return the word of each type (rows) for each attribute: a value, "mixed" or "not assessed"."""
-    words: dict[str, dict[str, str]] = {}
-    for (kind, attribute), values in bank.groupby(["type", "attribute"], sort=False):
-        words.setdefault(kind, {})[attribute] = _word(values)
-    return pd.DataFrame.from_dict(words, orient="index")
-
-
-def _word(values: pd.DataFrame) -> str:
-    first, *others = values.sort_values("count", ascending=False, kind="stable").itertuples()
-    if first.of == 0:
-        return NOT_ASSESSED
-    second = others[0].count if others else 0
-    return str(first.value) if first.count - second > MARGIN * first.of else MIXED
+    key = ["type", "attribute"]
+    ranked = bank.sort_values("count", ascending=False, kind="stable")
+    place = ranked.groupby(key).cumcount()
+    first = ranked[place == 0].set_index(key)
+    second = ranked[place == 1].set_index(key)["count"].reindex(first.index, fill_value=0)
+    mixed = first["count"] - second <= MARGIN * first["of"]
+    words = np.select([first["of"] == 0, mixed], [NOT_ASSESSED, MIXED], first["value"])
+    table = pd.Series(words, first.index, dtype=object).unstack()
+    return table.reindex(index=bank["type"].unique(), columns=bank["attribute"].unique())
 
 
 def dominant_types(counts: Differential) -> list[str]:

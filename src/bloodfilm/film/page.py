@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -79,6 +81,12 @@ def cohort_page(summaries: list[Summary], links: list[str]) -> str:
 
 
 def _render(template: str, **content: Any) -> str:
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return _environment().get_template(template).render(version=version("bloodfilm"), now=now, **content)
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("bloodfilm.film"),
         autoescape=True,
@@ -92,8 +100,7 @@ def _render(template: str, **content: Any) -> str:
         "words": lambda name: name.replace("_", " "),
         "fields_reviewed": _fields_reviewed,
     }
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return environment.get_template(template).render(version=version("bloodfilm"), now=now, **content)
+    return environment
 
 
 def _by_type(summary: Summary) -> list[tuple[str, pd.DataFrame]]:
@@ -102,21 +109,20 @@ def _by_type(summary: Summary) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _bank(summary: Summary) -> list[dict[str, Any]]:
-    """Return for each type its cells, and for each attribute its word and the shares of all values."""
-    rows = []
-    for name, words in summary.words.iterrows():
-        own = summary.bank[summary.bank["type"] == name]
-        cells = {attribute: own[own["attribute"] == attribute] for attribute in words.index}
-        rows.append(
-            {
-                "type": name,
-                "attributes": [
-                    {"word": words[attribute], "of": int(values["of"].iloc[0]), "values": list(values.itertuples())}
-                    for attribute, values in cells.items()
-                ],
-            }
-        )
-    return rows
+    """Return for each type its attributes: the word, and how often each value was read."""
+    values = defaultdict(list)
+    for value in summary.bank.itertuples():
+        values[value.type, value.attribute].append(value)
+    return [
+        {
+            "type": name,
+            "attributes": [
+                {"word": word, "of": values[name, attribute][0].of, "values": values[name, attribute]}
+                for attribute, word in words.items()
+            ],
+        }
+        for name, words in summary.words.to_dict("index").items()
+    ]
 
 
 def _provenance(given: dict[str, Any]) -> list[tuple[str, str]]:
