@@ -199,7 +199,8 @@ def print_coverage(films: int = 500) -> None:
             widths.append(row["high"] - row["low"])
         held = [f"{np.mean(each):.1%}" for each in (holds, narrow)]
         differ = "no" if alike is None else "yes"
-        print("", fields, cells, f"{share:.0%}", differ, *held, f"{np.mean(widths):.2f}", "", sep=" | ")
+        row = [fields, cells, f"{share:.0%}", differ, *held, f"{np.mean(widths):.2f}"]
+        print(f"| {' | '.join(map(str, row))} |")
 
 
 def main() -> None:

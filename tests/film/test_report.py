@@ -112,6 +112,27 @@ def test_what_a_model_cannot_name_is_not_reported_as_absent(drawn: Path, tmp_pat
     assert (blasts["assessed"], blasts["share"]) == (False, None)
 
 
+@pytest.mark.parametrize(
+    ("provenance", "found_by_model", "assessed"),
+    [
+        ({}, False, True),
+        ({}, True, False),
+        ({"model": "m"}, False, False),
+        ({"model": "m", "types": MATURE}, True, False),
+        ({"model": "m", "types": [*MATURE, "Monoblast"]}, True, True),
+    ],
+)
+def test_no_blasts_are_reported_only_where_some_could_have_been_named(
+    film_of: Callable[..., Film], provenance: dict[str, Any], found_by_model: bool, assessed: bool, tmp_path: Path
+) -> None:
+    film = film_of(("Neutrophil", "Basophil"))
+    cells = replace(film.fields[0].cells, class_scores=[0.9 if found_by_model else float("nan")] * 2)
+    film = replace(film, fields=(replace(film.fields[0], cells=cells),), provenance=provenance)
+    write_report(tmp_path / "film.json", summarise(film))
+    blasts = json.loads((tmp_path / "film.json").read_text())["films"][0]["blasts"]
+    assert (blasts["assessed"], blasts["share"]) == (assessed, 0 if assessed else None)
+
+
 def test_a_blast_that_a_person_named_is_reported(film: Film) -> None:
     summary = summarise(replace(film, provenance={"model": "m", "types": MATURE}))
     assert summary.counts.blasts["count"] > 0

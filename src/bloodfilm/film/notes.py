@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bloodfilm.film.count import BLASTS, Differential, clusters
@@ -28,10 +29,23 @@ def unnamed_types(film: Film) -> list[str]:
     return [name for name in film.fields[0].cells.vocabulary.classes if normalise(name) not in known | {"none"}]
 
 
-def blasts_assessed(film: Film, counts: Differential) -> bool:
-    """Tell if blasts could have been named: by the model, or by a person, who named at least one."""
+def of_unknown_origin(film: Film) -> bool:
+    """Tell if a model named the types, and the file does not say which types it can name."""
+    by_model = "model" in film.provenance or any(np.isfinite(f.cells.class_scores).any() for f in film.fields)
+    return by_model and not isinstance(film.provenance.get("types"), list)
+
+
+def blasts_not_assessed(film: Film, counts: Differential) -> str:
+    """Return why a film without blasts says nothing about blasts; "" if it does, or has some."""
     blasts = {normalise(name) for name in film.fields[0].cells.vocabulary.classes} & set(BLASTS)
-    return bool(blasts - {normalise(name) for name in unnamed_types(film)}) or bool(counts.blasts["count"])
+    if counts.blasts["count"]:
+        return ""
+    if not blasts:
+        return "These types have none."
+    if of_unknown_origin(film):
+        return "The file does not tell if the model can name them, and none was found."
+    named = blasts - {normalise(name) for name in unnamed_types(film)}
+    return "" if named else "The model cannot name them, and nobody named one in review."
 
 
 def film_notes(film: Film, counts: Differential, pictures: pd.DataFrame) -> list[str]:
@@ -50,11 +64,11 @@ def film_notes(film: Film, counts: Differential, pictures: pd.DataFrame) -> list
 
 
 def _of_the_model(film: Film) -> list[str]:
-    model, types, unnamed = film.provenance.get("model"), film.provenance.get("types"), unnamed_types(film)
-    if unnamed:
-        named = f"The model {model} names {_listed(types)} only. It cannot name {_listed(unnamed)}"
-        return [f"{named}: such cells are of unknown type here, or wrongly of one of the types that it names."]
-    if model and types is None:
+    if unnamed := unnamed_types(film):
+        named = f"The model {film.provenance.get('model', '')} names {_listed(film.provenance['types'])} only."
+        lost = "such cells are of unknown type here, or wrongly of one of the types that it names"
+        return [f"{named} It cannot name {_listed(unnamed)}: {lost}."]
+    if of_unknown_origin(film):
         return ["The file does not tell which types its model can name: perhaps none of those that are not found."]
     return []
 

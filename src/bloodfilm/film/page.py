@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bloodfilm.film.notes import unnamed_types
 from bloodfilm.film.quality import BLURRED
 from bloodfilm.film.summary import DOUBTFUL, MOST_DOUBTFUL, Summary
 from bloodfilm.film.tables import to_dict
@@ -55,7 +54,6 @@ def film_page(summary: Summary, index: str = "") -> str:
         attributes=vocabulary.attributes,
         shades=shades,
         unknown_shade=UNKNOWN_COLOUR,
-        unnamed=unnamed_types(summary.film),
         bank=_bank(summary),
         typical=[(str(name), list(rows.itertuples())) for name, rows in _by_type(summary)],
         doubtful=list(summary.doubtful.head(MOST_DOUBTFUL).rename(columns={"class": "type"}).itertuples()),

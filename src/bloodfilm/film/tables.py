@@ -10,7 +10,7 @@ import pandas as pd
 
 from bloodfilm.film.bank import dominant_types
 from bloodfilm.film.count import ARTEFACTS, BELOW, BLASTS, LEVEL, REPEATS
-from bloodfilm.film.notes import blasts_assessed, unnamed_types
+from bloodfilm.film.notes import blasts_not_assessed, unnamed_types
 from bloodfilm.film.summary import Summary, review_states
 from bloodfilm.review.states import REJECTED, reviewed
 from bloodfilm.vocabulary import normalise
@@ -74,13 +74,13 @@ def to_row(summary: Summary) -> dict[str, Any]:
 def blasts(summary: Summary) -> dict[str, Any]:
     """Return number, share and interval of the blasts; no share where nobody could have named them."""
     known = {normalise(name) for name in summary.film.fields[0].cells.vocabulary.classes}
-    assessed = blasts_assessed(summary.film, summary.counts)
-    found = summary.counts.blasts
+    reason, found = blasts_not_assessed(summary.film, summary.counts), summary.counts.blasts
     return {
-        "assessed": assessed,
+        "assessed": not reason,
+        "reason": reason,
         "types": [name for name in BLASTS if name in known],
         "count": int(found["count"]),
-        **{name: float(found[name]) if assessed else None for name in ("share", "low", "high")},
+        **{name: None if reason else float(found[name]) for name in ("share", "low", "high")},
     }
 
 
