@@ -35,8 +35,12 @@ class Quality(NamedTuple):
         Share of the ground between white cells that red cells cover: the density of the film.
     stain : float
         Optical density of nuclei in green over that of the ground; the strength of the stain.
-    ground, red_cells, nuclei : str
-        Median colours, such as ``#f0e8e4``.
+    ground : str
+        Median colour, such as ``#f0e8e4``.
+    red_cells : str
+        Median colour.
+    nuclei : str
+        Median colour.
     """
 
     blur: float
