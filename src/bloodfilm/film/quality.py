@@ -27,7 +27,7 @@ FAINT = 0.06
 class Quality(NamedTuple):
     """What one picture is like; NaN and "" where there is nothing to measure.
 
-    Parameters
+    Attributes
     ----------
     blur : float
         Perceptual blur from 0 (sharp) to 1 (Crete et al. 2007); above `BLURRED` a picture counts as blurred.
