@@ -20,6 +20,7 @@ class Chips(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setStyleSheet("QToolButton { padding: 1px 2px; border-radius: 3px; }")
         self._flow = QFlowLayout(self)
         self._flow.setContentsMargins(0, 0, 0, 0)
         self._flow.setHorizontalSpacing(3)
@@ -35,7 +36,6 @@ class Chips(QWidget):
         button = QToolButton()
         button.setText(text)
         button.setToolTip(tip)
-        button.setStyleSheet("QToolButton { padding: 1px 2px; border-radius: 3px; }")
         if icon is not None:
             button.setIcon(icon)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -75,7 +75,8 @@ class Legend(QWidget):
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.chips, self.ramp = Chips(), Ramp()
-        self._shown: object = None
+        self._colouring: Colouring | None = None
+        self._buttons: dict[str, QToolButton] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.chips)
@@ -93,10 +94,12 @@ class Legend(QWidget):
 
     def show_colours(self, colouring: Colouring, counts: Mapping[str, int], picked: frozenset[str]) -> None:
         """Show the colours of words with their `counts`, those of `picked` as pressed, or the ramp of numbers."""
-        shown = (colouring, dict(counts), picked)
-        if shown == self._shown:
+        if self._buttons and colouring == self._colouring and list(counts) == list(self._buttons):
+            for word, button in self._buttons.items():
+                button.setText(_counted(word, counts[word]))
+                button.setChecked(word in picked)
             return
-        self._shown = shown
+        self._colouring, self._buttons = colouring, {}
         self.chips.clear()
         self.chips.setVisible(colouring.words is not None)
         self.ramp.setVisible(colouring.words is None)
@@ -106,14 +109,15 @@ class Legend(QWidget):
             return
         for word, count in counts.items():
             icon = swatch(colouring.words.get(word, UNKNOWN_COLOUR))
-            chip = self.chips.add(
-                f"{word or 'none'}  {count}",
-                "Click to show only these; click again for all. Right click for a picture of the legend.",
-                icon,
-            )
+            tip = "Click to show only these; click again for all. Right click for a picture of the legend."
+            chip = self._buttons[word] = self.chips.add(_counted(word, count), tip, icon)
             chip.setCheckable(True)
             chip.setChecked(word in picked)
             chip.clicked.connect(lambda _, word=word: self.picked.emit(word))
+
+
+def _counted(word: str, count: int) -> str:
+    return f"{word or 'none'}  {count}"
 
 
 def swatch(colour: str) -> QIcon:

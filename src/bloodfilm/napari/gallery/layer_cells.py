@@ -51,7 +51,7 @@ class LayerCells:
     def reload(self) -> None:
         """Learn everything anew."""
         self.corners = bounds(self.layer.data, self.layer.ndim)
-        self.ids = list(self.layer.features["id"]) if "id" in self.layer.features else []
+        self.ids = pd.Index(self.layer.features.get("id", []), dtype=object)
         self.table = cell_table(self.layer, self.corners, self.vocabulary)
         self._colour()
 
@@ -63,7 +63,7 @@ class LayerCells:
         """Return the colours (N, 4) of boxes with `features`, of which those that no user sees are derived."""
         if self.colour_by in features:
             return faded(self.colouring.rgba(features[self.colour_by]), features)
-        rows = pd.Index(self.ids).get_indexer(features["id"]) if self.ids else np.arange(len(features))
+        rows = self.ids.get_indexer(features["id"]) if len(self.ids) else np.arange(len(features))
         return faded(self.rgba[rows], features)
 
     def repaint(self) -> None:
@@ -72,8 +72,10 @@ class LayerCells:
 
     def refresh(self, ids: Sequence[str]) -> npt.NDArray[np.intp] | None:
         """Learn the features of the cells `ids` anew; return their rows, or None if cells came, went or moved."""
-        rows = pd.Index(self.ids).get_indexer(pd.Index(ids, dtype=object))
-        if not len(rows) or (rows < 0).any() or list(self.layer.features["id"]) != self.ids:
+        rows = self.ids.get_indexer(pd.Index(ids, dtype=object))
+        if not len(rows) or (rows < 0).any() or len(self.layer.features) != len(self.ids):
+            return None
+        if (self.layer.features["id"].to_numpy(object)[rows] != self.ids[rows]).any():
             return None
         data = self.layer.data
         if not np.array_equal(bounds([data[row] for row in rows], self.layer.ndim), self.corners[rows]):
