@@ -197,7 +197,6 @@ class CellsWidget(QWidget):
         if self.review is not None:
             self.review.changed.disconnect(self._on_changed)
             self.review.told.disconnect(self._tell)
-            self.review.colours = self.review.type_colours
         elif self.cells is not None:
             self.cells.layer.events.data.disconnect(self._on_data)
             self.cells.layer.events.features.disconnect(self._on_data)
