@@ -40,6 +40,8 @@ class Card(BaseModel):
     method: str = "attridet"
     description: str = ""
     data: list[str] = []
+    patients: list[str] = []
+    """Patients that the model learned from or was selected on, as far as names of pictures tell."""
     limits: list[str] = []
     calibration: dict[str, float] = {}
     """Slope and offset of the score, temperatures of types and attributes; they are in the weights already."""
