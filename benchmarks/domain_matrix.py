@@ -3,14 +3,16 @@
     python benchmarks/domain_matrix.py train
     python benchmarks/domain_matrix.py table
 
-One row for each model and test is kept in ``benchmarks/results/domain_matrix.csv``; what is there is not run again. The models are the sources of `adaptation.py`, and those of the target its oracle.
-BCCD's copies in TXL-PBC are left out. Weights are those of the last epoch: nothing is selected.
+One row for each model and test is kept in ``benchmarks/results/domain_matrix.csv``; what is there is not run again. The
+models are the sources of `adaptation.py`, and those of the target its oracle. BCCD's copies in TXL-PBC are left out.
+Weights are those of the last epoch: nothing is selected.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ import numpy as np
 import sources
 from bloodfilm import Field, Settings, read_coco, train
 from bloodfilm.evaluation.detection import score_detection
-from bloodfilm.training.supervised import STATE
+from bloodfilm.training.loop import STATE
 from detection import bloodfilm_model
 
 DOMAINS = ("bccd", "txl-raabin", "txl-pbc", "warty-pig", "draaslan")
@@ -38,8 +40,6 @@ def domain(data: Path, split: str, name: str) -> list[Field]:
 
 def source_model(data: Path, out: Path, name: str, seed: int) -> Path:
     """Return the weights trained on the domain `name`, trained now if they are not there."""
-    from dataclasses import replace
-
     folder = out / f"{name}-{seed}"
     weights, fields = folder / "last.safetensors", domain(data, "train", name)
     if not (folder / "done").exists():

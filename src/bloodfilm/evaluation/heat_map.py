@@ -24,8 +24,7 @@ def svg(models: Sequence[str], truths: Sequence[str], values: Sequence[Sequence[
     side = max(WIDTH, LETTER * max(map(len, truths)) + 10)
     width, height = left + side * len(truths) + 10, 70 + HEIGHT * len(models)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
         f'<text x="10" y="20" font-weight="bold">{escape(title)}</text>',
         f'<text x="{left}" y="20">tested on</text>',
@@ -69,7 +68,7 @@ def _cell(x: float, y: float, width: float, value: float, home: bool) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str, colour: str = "black") -> str:
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+    return f'<text x="{x:g}" y="{y:g}" font-size="13" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
 
 
 def _word(value: object) -> str:

@@ -82,5 +82,5 @@ def unseen(boxes: Boxes, regions: Boxes | None) -> BoolArray:
     if regions is None:
         return np.zeros(len(boxes), bool)
     centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
-    inside: BoolArray = ((centres >= regions[:, :2]) & (centres <= regions[:, 2:])).all(2)
-    return np.asarray(~inside.any(1))
+    inside = np.all((centres >= regions[:, :2]) & (centres <= regions[:, 2:]), axis=2)
+    return np.asarray(~np.any(inside, axis=1))

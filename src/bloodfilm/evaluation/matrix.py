@@ -109,9 +109,7 @@ def score_pair(detector: Detector, name: str, truth: list[Field], min_score: flo
     """Search the pictures of `truth`; return one line of scores."""
     kept, leakage = check_patients(detector.card.patients, truth)
     if not kept:
-        raise UserError(
-            f"{detector.card.name} on {name}: it learned from every patient there; nothing is left to test."
-        )
+        raise UserError(f"{detector.card.name} learned from every patient of {name}: nothing is left to test on.")
     found = [replace(field, cells=detector.detect(read_image(field.path), LOWEST_SCORE)) for field in kept]
     scores = evaluate(kept, found, min_score)
     low, high = scores["detection"]["ap50_interval"]
