@@ -29,6 +29,7 @@ PICTURES = 4_000
 """Pictures seen in one training."""
 
 SETTINGS = Settings(image_size=320, batch=8, learning_rate=1.5e-3, mirrored=0.3, scale=(0.4, 1.4))
+DATA, OUT = Path("build/data"), Path("build/domains")
 RESULTS = Path(__file__).parent / "results" / "domain_matrix.csv"
 SCORES = ("ap50", "ap", "recall", "false_per_field")
 COLUMNS = ("trained_on", "seed", "tested_on", *SCORES)
@@ -83,8 +84,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("train", "table"))
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--data", type=Path, default=Path("build/data"))
-    parser.add_argument("--out", type=Path, default=Path("build/domains"))
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     if args.command == "table":
         print_table()

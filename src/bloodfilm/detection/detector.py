@@ -212,7 +212,10 @@ class Detector:
         return [results[row] for row in range(len(pictures))]
 
     def _as_input(self, images: Tensor) -> Tensor:
-        return images.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
+        images = images.to(self.device).float() / 255
+        if self.card.stain:
+            images = self.card.stain.apply(images)
+        return images.to(self.precision, memory_format=torch.channels_last)
 
     def describe(self, picture: RGB) -> Tensor:
         """Return what a picture (H, W, 3) uint8 looks like to the network, for `bloodfilm.nets.novelty`."""

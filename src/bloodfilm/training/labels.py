@@ -42,6 +42,16 @@ class Targets(NamedTuple):
     unknown: Tensor
     unknown_kinds: Tensor
 
+    def plus(self, image: Tensor, boxes: Tensor, kinds: Tensor) -> Targets:
+        """Return these and further objects of which no more is known."""
+        codes = self.codes.new_full((len(boxes), self.codes.shape[1]), UNKNOWN)
+        return self._replace(
+            image=torch.cat((self.image, image)),
+            boxes=torch.cat((self.boxes, boxes)),
+            kinds=torch.cat((self.kinds, kinds)),
+            codes=torch.cat((self.codes, codes)),
+        )
+
     def to(self, device: torch.device) -> Targets:
         return Targets(*(tensor.to(device, non_blocking=True) for tensor in self))
 

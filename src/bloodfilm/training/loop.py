@@ -171,6 +171,7 @@ class _Run:
             settings.seed,
             cutouts,
             method.labels,
+            method.picture,
         )
         self.epoch, self.best = 0, -1.0
 
