@@ -521,3 +521,12 @@ def test_an_unusable_matrix_is_refused(options: tuple[str, ...], said: str) -> N
     refused = CliRunner().invoke(app, ["evaluate", "--matrix", *options])
     assert isinstance(refused.exception, UserError)
     assert said in str(refused.exception)
+
+
+def test_train_adapts_to_pictures_without_labels(checkpoint: Path, labels: Path, tmp_path: Path) -> None:
+    options = ["train", labels, "--method", "adapt", "--out", tmp_path / "run", "--device", "cpu"]
+    target = ["--target", labels.parent / "0.png"]
+    run(*options, *target, "--init", checkpoint, "--by", "reinhard")
+    assert read_card(tmp_path / "run" / "adapted.safetensors").stain
+    for missing in ([*options, "--init", checkpoint], [*options, *target]):
+        assert isinstance(CliRunner().invoke(app, [str(each) for each in missing]).exception, UserError)

@@ -11,9 +11,10 @@ from PIL import Image
 from bloodfilm.cells import Cells, Field
 from bloodfilm.detection.detector import Detector
 from bloodfilm.errors import UserError
+from bloodfilm.io.coco import write_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, read_card
-from bloodfilm.training.adaptation import Adaptation, AdaptSettings, adapt, balanced
+from bloodfilm.training.adaptation import Adaptation, AdaptSettings, adapt, balanced, unlabelled, ways_of
 from bloodfilm.training.labels import collate
 from bloodfilm.training.loop import Settings
 from bloodfilm.training.method import Step
@@ -190,3 +191,21 @@ def test_cells_of_the_target_make_no_difference(
     ]
     one, other = (load(run)[0].state_dict() for run in runs)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_pictures_of_folders_and_coco_files_come_without_labels(
+    fields: list[Field], target: list[Field], tmp_path: Path
+) -> None:
+    write_coco(tmp_path / "some.json", [replace(field, name=str(field.path)) for field in fields])
+    pictures = unlabelled([tmp_path / "some.json", target[0].path.parent])
+    assert len(pictures) == len(fields) + len(target)
+    assert all(len(field.cells) == 0 and field.width == 96 for field in pictures)
+
+
+def test_ways_are_named() -> None:
+    assert ways_of("") == AdaptSettings()
+    assert ways_of("macenko, statistics") == AdaptSettings("macenko", True, False, False)
+    wrong = {"reinhard,macenko": "not by both", "mixing": "without the teacher", "magic": "magic is no way"}
+    for text, said in wrong.items():
+        with pytest.raises(UserError, match=said):
+            ways_of(text)

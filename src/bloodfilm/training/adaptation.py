@@ -16,8 +16,11 @@ from torch import Tensor
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
-from bloodfilm.io.images import RGB, read_image
-from bloodfilm.nets.checkpoint import Stain, load, save
+from bloodfilm.evaluation.leakage import patients_of
+from bloodfilm.io.coco import looks_like_coco, read_coco
+from bloodfilm.io.images import RGB, find_images, read_image
+from bloodfilm.io.lld.names import origin_of
+from bloodfilm.nets.checkpoint import Stain, load, read_card, save
 from bloodfilm.training import stain
 from bloodfilm.training.calibration import calibrate
 from bloodfilm.training.finish import learn_usual
@@ -90,19 +93,47 @@ def adapt(
         raise UserError("Adaptation needs labelled fields of the source and pictures of the target.")
     colours = fit_stain(ways, source, target)
     model = str(init)
+    card = read_card(init)
     if ways.teacher:
         method = Adaptation(ways, target, colours)
-        settings = replace(settings or Settings(), init=str(init))
+        settings = replace(settings or Settings(), init=str(init), size=None, image_size=card.image_size)
         train(balanced(source, target), validation, out, settings, resume, report, cancelled, method=method)
         model = str(out / "last.safetensors")
     network, card = calibrate(*load(model), validation)
-    card = card.model_copy(update={"stain": colours, "method": "adapt"})
+    patients = sorted({*card.patients, *patients_of((*source, *validation, *target))})
+    card = card.model_copy(update={"stain": colours, "method": "adapt", "patients": patients})
     if ways.statistics:
         network = reestimated(network, card, target)
     half = max(len(target) // 10, 1)
     network = learn_usual(network, card, target[half:], target[:half])
     save(out / "adapted.safetensors", network, card)
     return out / "adapted.safetensors"
+
+
+def unlabelled(paths: Sequence[Path]) -> list[Field]:
+    """Return a field for each picture of COCO files, pictures and folders, without labels."""
+    files = [path for path in paths if looks_like_coco(path)]
+    fields = [bare(field) for path in files for field in read_coco(path)]
+    for path in find_images([path for path in paths if path not in files]):
+        height, width = read_image(path).shape[:2]
+        fields.append(Field(path, Cells.empty(), width, height, name=path.name, origin=origin_of(path.name)))
+    return fields
+
+
+def ways_of(text: str) -> AdaptSettings:
+    """Return the settings that names with commas between say, such as ``reinhard,teacher``; the default for none."""
+    if not text:
+        return AdaptSettings()
+    names = {name.strip() for name in text.split(",")}
+    if wrong := sorted(names - {"reinhard", "macenko", "statistics", "teacher", "mixing"}):
+        raise UserError(f"{wrong[0]} is no way to adapt: give reinhard or macenko, statistics, teacher, mixing.")
+    if {"reinhard", "macenko"} <= names:
+        raise UserError("Pictures can be stained by reinhard or by macenko, not by both.")
+    if "mixing" in names and "teacher" not in names:
+        raise UserError("There is no mixing without the teacher, who says what is on the pictures.")
+    colours: Literal["reinhard", "macenko"] | None
+    colours = "reinhard" if "reinhard" in names else "macenko" if "macenko" in names else None
+    return AdaptSettings(colours, "statistics" in names, "teacher" in names, "mixing" in names)
 
 
 def fit_stain(ways: AdaptSettings, source: Sequence[Field], target: Sequence[Field]) -> Stain | None:
