@@ -8,11 +8,8 @@ import numpy as np
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.evaluation.curve import Findings, judge
-from bloodfilm.evaluation.matching import match
 from bloodfilm.vocabulary import UNKNOWN
 from bloodfilm.weights import MIN_SCORE
-
-__all__ = ["judge_types", "match", "score_detection", "summary"]
 
 
 def score_detection(found: Sequence[Cells], truth: Sequence[Field], min_score: float = MIN_SCORE) -> dict[str, float]:
