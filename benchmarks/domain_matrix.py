@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,13 @@ SCORES = ("ap50", "ap", "recall", "false_per_field")
 COLUMNS = ("trained_on", "seed", "tested_on", *SCORES)
 
 
+@cache
+def read(path: Path) -> list[Field]:
+    return read_coco(path)
+
+
 def domain(data: Path, split: str, name: str) -> list[Field]:
-    return [field for field in read_coco(data / f"{split}.json") if field.source == name]
+    return [field for field in read(data / f"{split}.json") if field.source == name]
 
 
 def source_model(data: Path, out: Path, name: str, seed: int) -> Path:

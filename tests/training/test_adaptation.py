@@ -156,20 +156,20 @@ def test_the_student_learns_what_the_teacher_finds(
 def test_adaptation_leaves_a_model_that_knows_how_to_stain(
     checkpoint: Path, fields: list[Field], target: list[Field], tmp_path: Path
 ) -> None:
-    ways = AdaptSettings(statistics=True, mixing=True)
+    ways = AdaptSettings(statistics=True, teacher=True, mixing=True)
     best = adapt(checkpoint, fields[:3], fields[3:], target, tmp_path / "run", SETTINGS, ways)
     card = read_card(best)
     assert card.method == "adapt"
     assert card.stain is not None
     Detector(best, "cpu").detect(read_image(target[0].path))
-    bare = adapt(checkpoint, fields[:3], fields[3:], target, tmp_path / "bare", SETTINGS, AdaptSettings(teacher=False))
+    bare = adapt(checkpoint, fields[:3], fields[3:], target, tmp_path / "bare", SETTINGS)
     assert {path.name for path in bare.parent.iterdir()} == {"adapted.safetensors"}
 
 
 def test_a_stained_model_sees_the_target_as_the_source(
     checkpoint: Path, fields: list[Field], target: list[Field], tmp_path: Path
 ) -> None:
-    best = adapt(checkpoint, fields, fields[3:], target, tmp_path, None, AdaptSettings(teacher=False))
+    best = adapt(checkpoint, fields, fields[3:], target, tmp_path)
     adapted, plain = Detector(best, "cpu"), Detector(checkpoint, "cpu")
     there = adapted.describe(read_image(target[0].path))
     home, before = (plain.describe(read_image(field.path)) for field in (fields[0], target[0]))
@@ -186,7 +186,7 @@ def test_cells_of_the_target_make_no_difference(
 ) -> None:
     torn = [replace(field, cells=Cells([[1, 2, 3, 4]])) for field in target]
     runs = [
-        adapt(checkpoint, fields[:3], fields[3:], part, tmp_path / name, SETTINGS)
+        adapt(checkpoint, fields[:3], fields[3:], part, tmp_path / name, SETTINGS, AdaptSettings(teacher=True))
         for name, part in (("labelled", target), ("torn", torn))
     ]
     one, other = (load(run)[0].state_dict() for run in runs)

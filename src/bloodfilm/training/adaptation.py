@@ -56,7 +56,7 @@ class AdaptSettings:
 
     stain: Literal["reinhard", "macenko"] | None = "reinhard"
     statistics: bool = False
-    teacher: bool = True
+    teacher: bool = False
     mixing: bool = False
     sure: float = 0.5
     possible: float = 0.1
@@ -76,7 +76,8 @@ def adapt(
 ) -> Path:
     """Adapt the model `init`, which learned from `source`, to the pictures of `target`; their labels are not read.
 
-    `validation` are labelled fields of the source, to calibrate on. Nothing is selected: the last weights are taken.
+    `validation` are labelled fields of the source, to calibrate on; `settings` are for the teacher. Nothing is
+    selected: the last weights are taken.
 
     Returns
     -------
@@ -91,21 +92,23 @@ def adapt(
     out, ways = Path(out), ways or AdaptSettings()
     if not source or not target:
         raise UserError("Adaptation needs labelled fields of the source and pictures of the target.")
-    colours = fit_stain(ways, source, target)
-    model = str(init)
-    card = read_card(init)
+    colours, model = fit_stain(ways, source, target), str(init)
     if ways.teacher:
         method = Adaptation(ways, target, colours)
-        settings = replace(settings or Settings(), init=str(init), size=None, image_size=card.image_size)
+        side = read_card(init).image_size
+        settings = replace(settings or Settings(), init=str(init), size=None, image_size=side)
         train(balanced(source, target), validation, out, settings, resume, report, cancelled, method=method)
-        model = str(out / "last.safetensors")
-    network, card = calibrate(*load(model), validation)
+        last = out / "last.safetensors"
+        model = str(last) if last.exists() else str(init)
+    network, card = load(model)
+    if not card.calibration:
+        network, card = calibrate(network, card, validation)
     patients = sorted({*card.patients, *patients_of((*source, *validation, *target))})
     card = card.model_copy(update={"stain": colours, "method": "adapt", "patients": patients})
     if ways.statistics:
         network = reestimated(network, card, target)
-    half = max(len(target) // 10, 1)
-    network = learn_usual(network, card, target[half:], target[:half])
+    held = max(len(target) // 10, 1)
+    network = learn_usual(network, card, target[held:], target[:held])
     save(out / "adapted.safetensors", network, card)
     return out / "adapted.safetensors"
 
