@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from bloodfilm.cells import Cells, Field
 from bloodfilm.cli import app
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import read_coco, write_coco
-from bloodfilm.io.table import read_csv
+from bloodfilm.io.formats import read_fields
+from bloodfilm.io.table import read_csv, write_csv
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import read_card, save
 
@@ -42,6 +44,13 @@ def run(*arguments: object, status: int = 0) -> str:
     return result.stdout
 
 
+def cells_of(table: Path) -> dict[str, Cells]:
+    """Read a table whose pictures may be elsewhere."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*pictures are not beside it")
+        return {field.name: field.cells for field in read_csv(table)}
+
+
 @pytest.fixture
 def detect(checkpoint: Path, tmp_path: Path) -> Callable[..., Path]:
     """Run ``detect`` with the untrained network and return the folder of its results."""
@@ -59,14 +68,14 @@ def test_detect_writes_coco_and_csv(detect: Callable[..., Path], write_picture: 
     write_picture("in/deep/a.png")
     out = detect(tmp_path / "in", "--min-score", 0.2)
     assert sorted(path.name for path in out.iterdir()) == ["cells.csv", "cells.json"]
-    fields, table = read_coco(out / "cells.json"), read_csv(out / "cells.csv")
+    fields, table = read_coco(out / "cells.json"), cells_of(out / "cells.csv")
     assert [field.name for field in fields] == ["b.png", "deep/a.png"]
     assert list(table) == ["b.png", "deep/a.png"]
     for field in fields:
         assert (field.width, field.height) == (200, 160)
         assert len(field.cells) > 3
         assert field.cells.scores.min() >= 0.2
-        np.testing.assert_allclose(field.cells.boxes, table[field.name].boxes, atol=0.02)
+        np.testing.assert_array_equal(field.cells.boxes, table[field.name].boxes)
         np.testing.assert_array_equal(field.cells.attributes, table[field.name].attributes)
 
 
@@ -85,6 +94,33 @@ def test_detect_writes_only_the_formats_asked_for(
 ) -> None:
     out = detect(write_picture("a.png"), "--format", formats)
     assert [path.name for path in out.iterdir()] == names
+
+
+def test_detect_writes_a_file_a_picture_for_qupath_and_yolo(
+    detect: Callable[..., Path], write_picture: WritePicture, tmp_path: Path
+) -> None:
+    for name in ("in/b.png", "in/deep/b.png"):
+        write_picture(name)
+    out = detect(tmp_path / "in", "--format", "coco,geojson,yolo")
+    assert sorted(path.name for path in out.iterdir()) == ["cells.json", "geojson", "yolo"]
+    for coco, field in zip(read_coco(out / "cells.json"), read_fields(out / "geojson"), strict=True):
+        assert coco.name == field.name
+        np.testing.assert_array_equal(coco.cells.boxes, field.cells.boxes)
+        np.testing.assert_array_equal(coco.cells.scores, field.cells.scores)
+    texts = {path.relative_to(out / "yolo").as_posix() for path in (out / "yolo").rglob("*.txt")}
+    assert texts == {"classes.txt", "b.txt", "deep/b.txt"}
+    detect(tmp_path / "in", "--format", "coco")
+    assert [path.name for path in out.iterdir()] == ["cells.json"]
+
+
+def test_names_that_a_format_cannot_tell_apart_are_refused_before_the_search(
+    detect: Callable[..., Path], write_picture: WritePicture, tmp_path: Path
+) -> None:
+    write_picture("in/b.png")
+    write_picture("in/b.jpg")
+    with pytest.raises(UserError, match=r"b.png: another picture has labels called b.txt"):
+        detect(tmp_path / "in", "--format", "yolo")
+    assert not (tmp_path / "out").exists()
 
 
 def test_names_are_relative_to_the_folder_that_all_paths_share(
@@ -116,14 +152,14 @@ def test_a_broken_picture_is_listed_and_the_rest_written(
     assert failure["path"] == str(tmp_path / "in" / "b.png")
     assert "cannot be read as a picture" in failure["reason"]
     assert [field.name for field in read_coco(out / "cells.json")] == ["a.png", "c.png"]
-    assert list(read_csv(out / "cells.csv")) == ["a.png", "c.png"]
+    assert list(cells_of(out / "cells.csv")) == ["a.png", "c.png"]
 
 
 def test_only_broken_pictures_give_empty_results(detect: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"broken")
     out = detect(tmp_path / "a.png", status=3)
     assert read_coco(out / "cells.json") == []
-    assert read_csv(out / "cells.csv") == {}
+    assert cells_of(out / "cells.csv") == {}
 
 
 def test_what_was_found_is_kept_if_the_search_breaks_off(
@@ -145,7 +181,7 @@ def test_what_was_found_is_kept_if_the_search_breaks_off(
     with pytest.raises(RuntimeError, match="out of memory"):
         detect(*pictures, "--batch", 1)
     assert [field.name for field in read_coco(tmp_path / "out" / "cells.json")] == ["a.png", "b.png"]
-    assert list(read_csv(tmp_path / "out" / "cells.csv")) == ["a.png", "b.png"]
+    assert list(cells_of(tmp_path / "out" / "cells.csv")) == ["a.png", "b.png"]
 
 
 def test_results_of_an_earlier_run_do_not_stay(detect: Callable[..., Path], write_picture: WritePicture) -> None:
@@ -414,6 +450,25 @@ def test_a_dest_that_cannot_be_written_is_the_callers_error(lld: Path, tmp_path:
     (tmp_path / "afile").touch()
     with pytest.raises(UserError, match="afile.*: "):
         run("convert", lld / "Sparse-LeukemiaAttri", tmp_path / dest)
+
+
+@pytest.mark.parametrize("through", ["a.csv", "a.geojson", "a-folder"])
+def test_any_format_converts_to_any_other(field: Field, tmp_path: Path, through: str) -> None:
+    write_coco(tmp_path / "in.json", [field])
+    run("convert", tmp_path / "in.json", tmp_path / through, *(["--format", "yolo"] * (through == "a-folder")))
+    if through == "a-folder":
+        (next((tmp_path / through).rglob("field.txt")).parent / "field.png").symlink_to(field.path)
+    run("convert", tmp_path / through, tmp_path / "out.json")
+    (back,) = read_coco(tmp_path / "out.json")
+    np.testing.assert_allclose(back.cells.boxes, field.cells.boxes, atol=1e-3)
+    assert back.cells.class_names == field.cells.class_names
+    assert back.path.samefile(field.path)
+
+
+def test_convert_tells_which_options_are_for_lld_only(field: Field, tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", [field])
+    with pytest.raises(UserError, match=r"--clean, --keep-missing and --regions are for LLD's labels, not for csv"):
+        run("convert", tmp_path / "a.csv", tmp_path / "b.json", "--clean")
 
 
 def test_synth_draws_a_whole_data_set(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_the_demo_shows_a_table_and_writes_picture_overlay_and_csv(tmp_path: Pat
     assert "Not predicted: nucleolus" in result.output
     picture, overlay = (np.asarray(Image.open(tmp_path / name)) for name in ("field.png", "overlay.png"))
     assert (picture != overlay).any()
-    assert len(read_csv(tmp_path / "cells.csv")["field.png"]) == len(sample_field()[1])
+    assert len(read_csv(tmp_path / "cells.csv")[0].cells) == len(sample_field()[1])
 
 
 def test_synthetic_fields_are_written_with_their_labels(tmp_path: Path) -> None:

@@ -47,6 +47,24 @@ def test_a_name_given_twice_is_refused(classes: tuple[str, ...], attributes: tup
         Vocabulary(classes, attributes)
 
 
+@pytest.mark.parametrize(
+    ("classes", "attributes"),
+    [
+        (("Unknown type",), ()),
+        ((" ",), ()),
+        ((), (Attribute("a", ("Not predicted",)),)),
+        ((), (Attribute("a", ("b", "B")),)),
+        ((), (Attribute("score", ("b",)),)),
+        ((), (Attribute("a", ("b",)), Attribute("a_score", ("b",)))),
+    ],
+)
+def test_names_that_tables_could_not_tell_apart_are_refused(
+    classes: tuple[str, ...], attributes: tuple[Attribute, ...]
+) -> None:
+    with pytest.raises(ValueError, match=r"nothing is known|twice|another column"):
+        Vocabulary(classes, attributes)
+
+
 def test_a_vocabulary_survives_json() -> None:
     assert Vocabulary.from_dict(json.loads(json.dumps(LLD.to_dict()))) == LLD
 

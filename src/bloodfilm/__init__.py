@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bloodfilm.detection.detector import Detector, detect
     from bloodfilm.evaluation.report import evaluate
     from bloodfilm.io.coco import read_coco, write_coco
+    from bloodfilm.io.formats import read_fields, write_fields
     from bloodfilm.io.images import read_image
     from bloodfilm.io.lld.dataset import read_lld
     from bloodfilm.io.table import write_csv
@@ -28,6 +29,8 @@ _HOMES = {
     "evaluate": "evaluation.report",
     "read_coco": "io.coco",
     "write_coco": "io.coco",
+    "read_fields": "io.formats",
+    "write_fields": "io.formats",
     "read_image": "io.images",
     "read_lld": "io.lld.dataset",
     "write_csv": "io.table",
@@ -48,11 +51,13 @@ __all__ = [
     "detect",
     "evaluate",
     "read_coco",
+    "read_fields",
     "read_image",
     "read_lld",
     "train",
     "write_coco",
     "write_csv",
+    "write_fields",
 ]
 
 

@@ -15,6 +15,9 @@ UNKNOWN_CLASS = "unknown type"
 NOT_PREDICTED = "not predicted"
 NOT_ANNOTATED = "not annotated"
 
+COLUMNS = ("image", "x0", "y0", "x1", "y1", "novelty", "class", "score", "class_score", "diameter_um", "id")
+"""Columns of tables of cells that are no attributes."""
+
 AUXILIARY = ("red blood cell", "platelet")
 """What else lies on a film: found to measure by and to tell apart, never reported as a white cell."""
 
@@ -65,9 +68,17 @@ class Vocabulary:
     attributes: tuple[Attribute, ...] = ()
 
     def __post_init__(self) -> None:
-        for kind, names in (("class", self.classes), ("attribute", self.attribute_names)):
-            if len({normalise(name) for name in names}) < len(names):
+        values = ((f"value of {a.name}", a.values) for a in self.attributes)
+        for kind, names in (("class", self.classes), ("attribute", self.attribute_names), *values):
+            said = {normalise(name) for name in names}
+            if len(said) < len(names):
                 raise ValueError(f"A vocabulary names a {kind} twice: {', '.join(names)}.")
+            if taken := said & {"", UNKNOWN_CLASS, NOT_PREDICTED, NOT_ANNOTATED}:
+                raise ValueError(f"A vocabulary calls a {kind} {taken.pop()!r}, which says that nothing is known.")
+        columns = [*COLUMNS, *(column for name in self.attribute_names for column in (name, f"{name}_score"))]
+        if len(set(columns)) < len(columns):
+            told = ", ".join(self.attribute_names)
+            raise ValueError(f"An attribute has the name of another column of a table of cells: {told}.")
 
     @cached_property
     def attribute_names(self) -> tuple[str, ...]:

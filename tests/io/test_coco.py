@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bloodfilm.cells import Cells, Field, Origin, Scale
-from bloodfilm.errors import LabelError
+from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.coco import looks_like_coco, read_coco, write_coco
 from bloodfilm.vocabulary import LLD, UNKNOWN, Attribute, Vocabulary
 
@@ -54,6 +54,21 @@ def test_another_vocabulary_is_written_and_read_by_its_names(tmp_path: Path) -> 
     assert (back.codes.tolist(), back.attributes.tolist()) == ([1], [[1, 0]])
     with pytest.warns(UserWarning, match="no class is called Other;"):
         assert read_coco(tmp_path / "cells.json")[0].cells.codes.tolist() == [UNKNOWN]
+
+
+def test_a_file_knows_its_vocabulary(tmp_path: Path) -> None:
+    vocabulary = Vocabulary(("Blast", "Platelet"), (Attribute("nucleus", ("s", "m")),))
+    cells = Cells([[1, 1, 9, 9]], codes=[1], attributes=[[1]], vocabulary=vocabulary)
+    write_coco(tmp_path / "cells.json", [Field(tmp_path / "a.png", cells, 10, 10, name="a.png")])
+    back = read_coco(tmp_path / "cells.json", None)[0].cells
+    assert (back.vocabulary, back.class_names, back.attributes.tolist()) == (vocabulary, ["Platelet"], [[1]])
+
+
+def test_cells_of_several_vocabularies_are_refused(field: Field, tmp_path: Path) -> None:
+    other = replace(field, cells=Cells([[1, 1, 9, 9]], vocabulary=Vocabulary(("Blast",))), name="b.png")
+    with pytest.raises(UserError, match=r"images/field.png and b.png have types or attributes of different"):
+        write_coco(tmp_path / "cells.json", [field, other])
+    assert not (tmp_path / "cells.json").exists()
 
 
 def test_pictures_without_cells_are_kept_in_order(tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Layer
+from napari.utils.notifications import notification_manager
 
 from bloodfilm.cells import Field
-from bloodfilm.errors import LabelError
-from bloodfilm.io.coco import read_coco, write_coco
-from bloodfilm.io.table import read_csv
+from bloodfilm.errors import LabelError, UserError
+from bloodfilm.io.coco import write_coco
+from bloodfilm.io.formats import FORMATS, read_fields
+from bloodfilm.napari import writer
 from bloodfilm.napari.detect_widget import _describe
 from bloodfilm.napari.reader import get_reader, read_labels
-from bloodfilm.napari.writer import layer_fields, write_coco_layer, write_csv_layer
+from bloodfilm.napari.writer import layer_fields, write_coco_layer
 
 
 @pytest.fixture
@@ -71,21 +73,60 @@ def test_labels_without_any_picture_are_refused(labels: Path) -> None:
         read_labels(str(labels))
 
 
-def test_saved_as_coco_and_csv_nothing_is_lost(labels: Path, tmp_path: Path, field: Field) -> None:
+def saved(kind: str, layer: Layer, path: Path) -> Path:
+    """Save a layer by the menu entry of a format; return what was written."""
+    data, meta, _ = layer.as_layer_data_tuple()
+    return Path(getattr(writer, f"write_{kind.replace('-', '_')}_layer")(str(path), data, meta)[0])
+
+
+@pytest.mark.parametrize(("kind", "name"), [("coco", "out.json"), ("csv", "out.csv"), ("geojson", "out")])
+def test_saved_and_read_again_nothing_is_lost(labels: Path, field: Field, kind: str, name: str) -> None:
     shapes = Layer.create(*read_labels(str(labels))[1])
-    data, meta, _ = shapes.as_layer_data_tuple()
-    write_coco_layer(str(tmp_path / "out.json"), data, meta)
-    write_csv_layer(str(tmp_path / "out.csv"), data, meta)
-    back = read_coco(tmp_path / "out.json")
-    assert [(each.name, each.width, each.height) for each in back] == [
-        ("images/field.png", 200, 160),
-        ("images/second.png", 200, 160),
-    ]
-    for cells in (back[0].cells, read_csv(tmp_path / "out.csv")["images/field.png"]):
-        np.testing.assert_allclose(cells.boxes, field.cells.boxes)
-        np.testing.assert_array_equal(cells.codes, field.cells.codes)
-        np.testing.assert_array_equal(cells.attributes, field.cells.attributes)
-        np.testing.assert_allclose(cells.attribute_scores, field.cells.attribute_scores, atol=1e-4)
+    path = saved(kind, shapes, labels.with_name(f"out{FORMATS[kind].suffix}"))
+    assert path.name == name
+    first, *others = read_fields(path)
+    assert (first.name, first.width, first.height) == ("images/field.png", 200, 160)
+    assert [each.name for each in others] == ["images/second.png"] * (kind != "csv")
+    for column in ("boxes", "codes", "scores", "class_scores", "attributes", "attribute_scores"):
+        np.testing.assert_array_equal(getattr(first.cells, column), getattr(field.cells, column))
+    assert first.cells.extra["id"].tolist() == shapes.features["id"].tolist()
+    if kind != "csv":
+        np.testing.assert_array_equal(first.ignored, field.ignored)
+    assert [each for *_, each in read_labels(str(path))][-1] == "shapes"
+    again = Layer.create(*read_labels(str(path))[-1])
+    assert again.features["id"].tolist() == shapes.features["id"].tolist()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("lld-json", "out.json"), ("yolo", "out"), ("txt12", "out")])
+def test_formats_of_other_programs_are_saved_and_tell_what_they_lose(labels: Path, kind: str, name: str) -> None:
+    shapes = Layer.create(*read_labels(str(labels))[1])
+    suffix = FORMATS[kind].suffix or ".txt"
+    with notification_manager:
+        path = saved(kind, shapes, labels.with_name(f"out{suffix}"))
+        told = [note.message for note in notification_manager.records]
+    assert path.name == name
+    assert any(line.endswith("1 ignored cells are left out.") for line in told)
+    if path.is_dir():
+        with pytest.raises(UserError, match="out: there already"):
+            saved(kind, shapes, labels.with_name("out.txt"))
+    with pytest.raises(UserError, match=f"out.xyz: cells as .* are saved with {suffix} at the end"):
+        saved(kind, shapes, labels.with_name("out.xyz"))
+
+
+def test_cells_whose_picture_is_elsewhere_open_alone(labels: Path, tmp_path: Path) -> None:
+    shapes = Layer.create(*read_labels(str(labels))[1])
+    path = saved("csv", shapes, tmp_path / "far" / "away" / "cells.csv")
+    with pytest.warns(UserWarning, match="pictures are not beside it"):
+        ((data, meta, kind),) = read_labels(str(path))
+    assert (kind, len(data), meta["ndim"]) == ("shapes", 3, 2)
+
+
+def test_tables_of_other_programs_are_left_to_other_readers(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("index,axis-0,axis-1\n0,1,2\n")
+    (tmp_path / "a.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    assert get_reader(str(tmp_path / "a.csv")) is None
+    assert get_reader(str(tmp_path / "a.geojson")) is None
+    assert get_reader(str(tmp_path)) is None
 
 
 def test_pictures_of_a_stack_keep_their_names(labels: Path, viewer_model: ViewerModel) -> None:

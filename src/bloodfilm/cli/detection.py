@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,14 +18,19 @@ from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 if TYPE_CHECKING:
     from bloodfilm.cells import Cells, Field
 
-RESULTS = ("cells.json", "cells.csv", "candidates.json", "failed.csv")
+RESULTS = {"coco": "cells.json", "csv": "cells.csv", "geojson": "geojson", "yolo": "yolo"}
+"""What `detect` writes in each format: one file, or a folder with a file for each picture."""
+
+FURTHER = ("candidates.json", "failed.csv")
 
 
 def detect(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders of pictures.")],
     out: Out,
     model: Model = DEFAULT_MODEL,
-    format: Annotated[str, typer.Option(help="coco, csv or both with a comma between.")] = "coco,csv",  # noqa: A002
+    format: Annotated[  # noqa: A002
+        str, typer.Option(help="One or more of coco, csv, geojson and yolo with commas between.")
+    ] = "coco,csv",
     min_score: MinScore = MIN_SCORE,
     device: Device = "auto",
     tile: Annotated[int | None, typer.Option(min=64, help="Search in tiles of this many pixels a side.")] = None,
@@ -41,13 +47,17 @@ def detect(
 ) -> None:
     """Find the white blood cells on pictures; write cells.json (COCO) and cells.csv to OUT."""
     from bloodfilm.errors import UserError
+    from bloodfilm.io.formats import check_names
     from bloodfilm.io.images import find_images
 
-    formats = _formats(format) | ({"candidates"} if keep_candidates else set())
+    formats = _formats(format)
     pictures = find_images(paths)
     if not pictures:
         raise UserError(f"There is no picture in {', '.join(map(str, paths))}.")
     common = _common_folder(paths)
+    for kind in formats:
+        check_names(kind, [_name(picture, common) for picture in pictures])
+    formats |= {"candidates"} if keep_candidates else set()
     make_folder(out)
 
     from bloodfilm.detection.batches import detect_files
@@ -121,8 +131,8 @@ def _formats(text: str) -> set[str]:
     from bloodfilm.errors import UserError
 
     formats = set(text.split(","))
-    if unknown := formats - {"coco", "csv"}:
-        raise UserError(f"--format {', '.join(sorted(unknown))}: give coco, csv or coco,csv.")
+    if unknown := formats - set(RESULTS):
+        raise UserError(f"--format {', '.join(sorted(unknown))}: give one or more of {','.join(RESULTS)}.")
     return formats
 
 
@@ -150,12 +160,15 @@ def _common_folder(paths: list[Path]) -> str:
         return ""
 
 
+def _name(picture: Path, common: str) -> str:
+    """Name a picture by its path relative to the folder `common`, by its whole path without one."""
+    return Path(os.path.relpath(picture, common) if common else os.path.abspath(picture)).as_posix()
+
+
 def _named(field: Field, common: str) -> Field:
-    """Name the picture by its path relative to the folder `common`, by its whole path without one."""
     from dataclasses import replace
 
-    name = os.path.relpath(field.path, common) if common else os.path.abspath(field.path)
-    return replace(field, name=Path(name).as_posix())
+    return replace(field, name=_name(field.path, common))
 
 
 def _write_results(
@@ -167,18 +180,18 @@ def _write_results(
     lowest: float,
 ) -> int:
     """Write what was found in place of all results of an earlier run; return the number of cells."""
-    from bloodfilm.io.coco import write_coco
-    from bloodfilm.io.table import write_csv
+    from bloodfilm.io.formats import write_fields
 
-    for name in RESULTS:
+    for name in (*RESULTS.values(), *FURTHER):
+        if (out / name).is_dir():
+            shutil.rmtree(out / name)
         (out / name).unlink(missing_ok=True)
     if "candidates" in formats:
-        write_coco(out / "candidates.json", fields, info | {"min_score": lowest})
+        write_fields(out / "candidates.json", fields, info=info | {"min_score": lowest})
         fields = [_above(field, info["min_score"]) for field in fields]
-    if "coco" in formats:
-        write_coco(out / "cells.json", fields, info)
-    if "csv" in formats:
-        write_csv(out / "cells.csv", fields)
+    for kind, name in RESULTS.items():
+        if kind in formats:
+            write_fields(out / name, fields, kind, info)
     if failures:
         _write_failures(out / "failed.csv", failures)
     return sum(len(field.cells) for field in fields)

@@ -12,14 +12,20 @@ from rich.table import Table
 from bloodfilm.cli.options import Out, console, make_folder
 
 if TYPE_CHECKING:
+    from bloodfilm.cells import Field
     from bloodfilm.io.lld.report import Report
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="LLD's root, a subset, a json file, a folder of text labels, a zip.")],
-    dest: Annotated[Path | None, typer.Argument(help="A new .json file, or a folder for a file a split.")] = None,
+    source: Annotated[
+        Path, typer.Argument(help="LLD or a part of it; COCO, CSV, GeoJSON or a folder of them; YOLO text.")
+    ],
+    dest: Annotated[Path | None, typer.Argument(help="A new .json, .csv or .geojson file, or a folder.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing: only tell what is there.")] = False,
-    format: Annotated[str, typer.Option(help="coco, lld-json, txt12 or yolo.")] = "coco",  # noqa: A002
+    format: Annotated[  # noqa: A002
+        str | None,
+        typer.Option(help="coco, csv, geojson, lld-json, txt12 or yolo; by default what DEST's suffix says."),
+    ] = None,
     clean: Annotated[bool, typer.Option("--clean", help="Drop boxes that are known to be wrong.")] = False,
     keep_missing: Annotated[
         bool, typer.Option("--keep-missing", help="Keep labels of pictures that are not there.")
@@ -28,23 +34,42 @@ def convert(
         str | None, typer.Option(help='How to read labelled regions, such as "xyxy pixels"; by default as fits best.')
     ] = None,
 ) -> None:
-    """Read labels of the Large Leukemia Dataset as they were downloaded; write them as COCO, LLD's json or text."""
+    """Read labels, LLD's as they were downloaded or those of another format; write them in any format."""
     from bloodfilm.errors import UserError
-    from bloodfilm.io.lld.convert import losses, write_dataset
+    from bloodfilm.io.formats import SUFFIXES, losses, place_in, recognise
+    from bloodfilm.io.lld.convert import write_dataset
     from bloodfilm.io.lld.dataset import read_lld
 
     if check == (dest is not None):
         raise UserError("Give DEST to write to, or --check to only look.")
-    dataset = read_lld(source, clean, keep_missing or check, regions)
-    _show_report(dataset.report)
-    if dest:
-        try:
-            written = write_dataset(dest, dataset, format)
-        except OSError as error:
-            raise UserError(f"{dest}: {error.strerror}.") from None
-        for line in losses(dataset.fields, format):
+    kind = format or SUFFIXES.get(dest.suffix.lower() if dest else "", "coco")
+    own = recognise(source) if source.is_dir() else SUFFIXES.get(source.suffix.lower())
+    if own not in (None, "coco"):
+        if clean or keep_missing or regions:
+            raise UserError(f"{source}: --clean, --keep-missing and --regions are for LLD's labels, not for {own}.")
+        fields, written = _convert(source, own, dest, kind)
+    else:
+        dataset = read_lld(source, clean, keep_missing or check, regions)
+        _show_report(dataset.report)
+        target = place_in(dest, kind, source.stem) if dest and own else dest
+        fields, written = dataset.fields, write_dataset(target, dataset, kind, whole=own is not None) if target else []
+    if written:
+        for line in losses(fields, kind):
             console.print(line, soft_wrap=True)
-        console.print(f"{len(dataset.fields)} fields -> {', '.join(map(str, written))}", soft_wrap=True)
+        console.print(f"{len(fields)} fields -> {', '.join(map(str, written))}", soft_wrap=True)
+
+
+def _convert(source: Path, own: str, dest: Path | None, kind: str) -> tuple[list[Field], list[Path]]:
+    """Convert what is not LLD's; without `dest` only count."""
+    from bloodfilm import __version__
+    from bloodfilm.io.formats import named, place_in, write_new
+
+    fields = named(own).read(source)
+    console.print(f"{own}: {sum(len(field.cells) for field in fields)} cells on {len(fields)} pictures", soft_wrap=True)
+    if dest is None:
+        return fields, []
+    info = {"bloodfilm": __version__, "source": source.name}
+    return fields, write_new({place_in(dest, kind, source.stem): fields}, kind, info)
 
 
 def synth(

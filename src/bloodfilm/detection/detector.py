@@ -17,7 +17,8 @@ from torch import Tensor
 from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
 from bloodfilm.detection.letterbox import fit, resize
-from bloodfilm.detection.ruler import Ruler, measure, right_size, surest, whole_sizes
+from bloodfilm.detection.red_cells import red_cell_sizes
+from bloodfilm.detection.ruler import Ruler, measure, right_size, surest
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
@@ -157,7 +158,7 @@ class Detector:
         chosen = [tiles[row] for row in np.linspace(0, len(tiles) - 1, min(len(tiles), batch)).astype(int)]
         parts = [tile.of(picture) for tile in chosen]
         seen = self._search(parts, [fit(part.shape, self.card.image_size) for part in parts], MIN_SCORE)
-        sizes = [whole_sizes(red, part.shape) for (_, red), part in zip(seen, parts, strict=True)]
+        sizes = [red_cell_sizes(part, red) for (_, red), part in zip(seen, parts, strict=True)]
         return measure(np.concatenate(sizes))
 
     def detect_batch(
@@ -177,7 +178,7 @@ class Detector:
         sizes = [right_size(ruler, shape, fit(shape, self.card.image_size)) for shape in shapes]
         seen = self._search(pictures, sizes, min_score)
         cells = [cells for cells, _ in seen]
-        measured = [measure(whole_sizes(red, shape)) for (_, red), shape in zip(seen, shapes, strict=True)]
+        measured = [measure(red_cell_sizes(picture, red)) for (_, red), picture in zip(seen, pictures, strict=True)]
         given = pixel_sizes or [None] * len(pictures)
         rulers = [ruler or surest(*known) for known in zip(measured, given, strict=True)]
         better = [right_size(*known) for known in zip(rulers, shapes, sizes, strict=True)]

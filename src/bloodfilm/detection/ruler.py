@@ -61,14 +61,7 @@ class Ruler:
         return Scale(self.um_per_px, self.error, self.cells, self.sure, (size[1] / shape[1], size[0] / shape[0]))
 
 
-def whole_sizes(boxes: npt.ArrayLike, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Return width and height (N, 2) of those `boxes` (N, 4) that no edge of a picture of `shape` (H, W) cuts."""
-    boxes = np.asarray(boxes, float).reshape(-1, 4)
-    whole = (boxes[:, :2] > 1).all(1) & (boxes[:, 2:] < np.array(shape[1::-1]) - 1).all(1)
-    return np.asarray(boxes[:, 2:] - boxes[:, :2], float)[whole]
-
-
-def measure(sizes: npt.NDArray[np.float64]) -> Ruler | None:
+def measure(sizes: npt.NDArray[np.floating]) -> Ruler | None:
     """Measure red cells by their `sizes` (N, 2); None without any.
 
     Medians are robust against the few clumps that are boxed as one.

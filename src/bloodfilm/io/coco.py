@@ -6,42 +6,33 @@ import json
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Entry
 
-from bloodfilm.cells import Cells, Field, Scale
+from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
+from bloodfilm.io.entry import ImageEntry, bboxes, columns, corners, decimals, image_entry, plain, shared_vocabulary
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.io.lld.attributes import lld_words
-from bloodfilm.io.lld.names import origin_of
 from bloodfilm.io.lld.pictures import Pictures, picture_folders
 from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
 
 Boxes = npt.NDArray[np.float32]
 Score = Annotated[float, Entry(ge=0, le=1)]
-Side = Annotated[FiniteFloat, Entry(gt=0)]
 
 UNTYPED = {UNKNOWN_CLASS, "white blood cell", "wbc", "cell", "leukocyte", ""}
 """Names that say of a cell no more than that it is one."""
 
 
-class _Image(BaseModel):
+class _Image(ImageEntry):
     id: int | str
-    file_name: str
-    width: int = Entry(gt=0)
-    height: int = Entry(gt=0)
-    source: str = ""
     not_exhaustive_category_ids: list[int] = []
-    scale: Scale | None = None
-    novelty: float | None = None
-    labelled_regions: list[tuple[FiniteFloat, FiniteFloat, Side, Side]] | None = None
 
 
 class _Annotation(BaseModel):
@@ -57,6 +48,7 @@ class _Annotation(BaseModel):
     iscrowd: int = 0
     attributes: dict[str, Any] = {}
     attribute_scores: dict[str, Score] = {}
+    extra: dict[str, Any] = {}
 
 
 class _Category(BaseModel):
@@ -68,14 +60,15 @@ class CocoFile(BaseModel):
     images: list[_Image]
     annotations: list[_Annotation] = []
     categories: list[_Category] = []
+    vocabulary: Vocabulary | None = None
 
 
-def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
+def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Field]:
     """Read a COCO file, LLD's own among them; its pictures are beside it or in LLD's folders.
 
     Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`, with a warning. Boxes are
     cut at the picture's edge; those without area inside it are left out, with a warning. ``iscrowd`` marks
-    cells that are ignored.
+    cells that are ignored. With None for `vocabulary` it is the file's own, LLD's if it says none.
 
     Red cells and platelets go to `Field.auxiliary`. A file that has such a category is taken to label all of
     them, but for the pictures that list it under LVIS's ``not_exhaustive_category_ids``.
@@ -87,7 +80,8 @@ def read_coco(path: str | Path, vocabulary: Vocabulary = LLD) -> list[Field]:
     """
     path = Path(path)
     pictures = Pictures(picture_folders(path.parent, path.stem))
-    return to_fields(parse_coco(path), path, pictures.find, vocabulary)
+    content = parse_coco(path)
+    return to_fields(content, path, pictures.find, vocabulary or content.vocabulary or LLD)
 
 
 def to_fields(
@@ -105,11 +99,16 @@ def to_fields(
         if inside:
             by_image[annotation.image_id].append((annotation, box))
     _tell_unknown_names(path, content, vocabulary)
-    others = {c.id: kind for c in content.categories if (kind := auxiliary_kind(c.name))}
+    others = {c.id: kind for c in content.categories if (kind := auxiliary(c.name, vocabulary))}
     return [
         _field(find(image.file_name) or path.parent / image.file_name, image, by_image[image.id], others, vocabulary)
         for image in content.images
     ]
+
+
+def auxiliary(name: str, vocabulary: Vocabulary) -> str:
+    """Return which red cell or platelet `name` means, "" for none and for a type of `vocabulary`."""
+    return (auxiliary_kind(name) or "") if vocabulary.class_code(name) == UNKNOWN else ""
 
 
 def parse_coco(path: Traversable) -> CocoFile:
@@ -131,14 +130,14 @@ def parse_coco(path: Traversable) -> CocoFile:
 def _boxes(path: Path, content: CocoFile) -> tuple[Boxes, npt.NDArray[np.bool_]]:
     """Return the boxes (N, 4) as x0, y0, x1, y1, cut at the picture's edge, and which of them have area left."""
     images = {image.id: image for image in content.images}
-    boxes = _corners([a.bbox for a in content.annotations])
+    boxes = corners([a.bbox for a in content.annotations])
     finite = np.isfinite(boxes).all(1)
     if not finite.all():
         row = int(np.argmin(finite))
         raise LabelError(f"{path}: annotations.{row}: the box {list(content.annotations[row].bbox)} is not finite.")
     sides = [(images[a.image_id].width, images[a.image_id].height) for a in content.annotations]
-    boxes = np.clip(boxes, 0, np.array(sides, float).reshape(-1, 2)[:, [0, 1, 0, 1]]).astype(np.float32)
-    inside = (boxes[:, :2] < boxes[:, 2:]).all(1)
+    cut: Boxes = np.clip(boxes, 0, np.array(sides, float).reshape(-1, 2)[:, [0, 1, 0, 1]]).astype(np.float32)
+    inside = np.asarray((cut[:, :2] < cut[:, 2:]).all(1))
     if not inside.all():
         row = int(np.argmin(inside))
         annotation = content.annotations[row]
@@ -147,14 +146,7 @@ def _boxes(path: Path, content: CocoFile) -> tuple[Boxes, npt.NDArray[np.bool_]]
             f"annotations.{row}, {list(annotation.bbox)} on {images[annotation.image_id].file_name}.",
             stacklevel=3,
         )
-    return boxes, inside
-
-
-def _corners(boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[Any]:
-    """Return boxes given as x, y, width, height as corners (N, 4)."""
-    corners = np.array(boxes, float).reshape(-1, 4)
-    corners[:, 2:] += corners[:, :2]
-    return corners
+    return cut, inside
 
 
 def _tell_unknown_names(path: Path, content: CocoFile, vocabulary: Vocabulary) -> None:
@@ -175,7 +167,7 @@ def _field(
 ) -> Field:
     boxes = np.array([box for _, box in annotations], np.float32).reshape(-1, 4)
     crowd = np.array([a.iscrowd for a, _ in annotations], bool)
-    kind = np.array([auxiliary_kind(a.category_name or "") or "" for a, _ in annotations], object)
+    kind = np.array([auxiliary(a.category_name or "", vocabulary) for a, _ in annotations], object)
     white = (kind == "") & ~crowd
     kept = [a for (a, _), ours in zip(annotations, white, strict=True) if ours]
     words = [lld_words(a.attributes or a.model_extra or {}, vocabulary, a.category_name or "") for a in kept]
@@ -187,88 +179,88 @@ def _field(
         codes=np.array(codes, np.int16),
         scores=np.array([k.score for k in kept], np.float32),
         class_scores=np.array([np.nan if k.class_score is None else k.class_score for k in kept], np.float32),
-        attributes=np.array(words, np.int16).reshape(-1, a),
-        attribute_scores=np.array(scores, np.float32).reshape(-1, a),
+        attributes=np.array(words, np.int16).reshape(len(kept), a),
+        attribute_scores=np.array(scores, np.float32).reshape(len(kept), a),
         vocabulary=vocabulary,
-        scale=image.scale,
-        novelty=image.novelty,
+        extra=columns([k.extra for k in kept]),
     )
     open_kinds = {others[id_] for id_ in image.not_exhaustive_category_ids if id_ in others}
-    return Field(
+    return image.to_field(
         picture,
         cells,
-        image.width,
-        image.height,
-        boxes[crowd & (kind == "")],
-        image.source,
-        image.file_name,
-        {name: boxes[(kind == name) & ~crowd] for name in set(others.values())},
-        frozenset(others.values()) - open_kinds,
-        None if image.labelled_regions is None else _corners(image.labelled_regions).astype(np.float32),
-        origin_of(image.file_name),
+        ignored=boxes[crowd & (kind == "")],
+        auxiliary={name: boxes[(kind == name) & ~crowd] for name in set(others.values())},
+        complete=frozenset(others.values()) - open_kinds,
     )
 
 
 def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] | None = None) -> None:
-    """Write `fields` as one COCO file; `info` holds the provenance."""
+    """Write `fields` as one COCO file; `info` holds the provenance.
+
+    Raises
+    ------
+    UserError
+        If their cells have several vocabularies.
+    """
     fields = list(fields)
-    vocabulary = fields[0].cells.vocabulary if fields else LLD
-    others = [name for name in AUXILIARY if any(name in field.auxiliary for field in fields)]
+    vocabulary = shared_vocabulary(fields)
+    others = [name for name in AUXILIARY if any(name in field.auxiliary or name in field.complete for field in fields)]
     names = (*vocabulary.classes, UNKNOWN_CLASS, *others)
     categories = [{"id": i, "name": name} for i, name in enumerate(names, start=1)]
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, field in enumerate(fields, start=1):
-        name = field.name or str(field.path)
-        images.append({"id": image_id, "file_name": name, "width": field.width, "height": field.height})
-        if field.source:
-            images[-1]["source"] = field.source
-        if field.cells.scale:
-            images[-1]["scale"] = asdict(field.cells.scale)
-        if field.cells.novelty is not None:
-            images[-1]["novelty"] = round(field.cells.novelty, 3)
-        if field.labelled_regions is not None:
-            images[-1]["labelled_regions"] = [_box(region)["bbox"] for region in field.labelled_regions]
+        images.append({"id": image_id} | image_entry(field))
         if open_kinds := [i for i, name in enumerate(names, start=1) if name in others and name not in field.complete]:
             images[-1]["not_exhaustive_category_ids"] = open_kinds
-        for row in range(len(field.cells)):
-            annotations.append({"id": len(annotations) + 1, "image_id": image_id} | _annotation(field.cells, row))
-        unnamed = [(len(vocabulary.classes), 1, box) for box in field.ignored]
-        unnamed += [(names.index(name), 0, box) for name in others for box in field.auxiliary.get(name, ())]
-        for place, crowd, box in unnamed:
-            annotations.append(
-                {"id": len(annotations) + 1, "image_id": image_id, "category_id": place + 1, "iscrowd": crowd}
-                | _box(box)
-            )
-    content = {"info": info or {}, "images": images, "annotations": annotations, "categories": categories}
+        found = _annotations(field.cells, len(vocabulary.classes))
+        found += _unnamed(field.ignored, len(vocabulary.classes), 1)
+        for name in others:
+            found += _unnamed(field.auxiliary.get(name, np.empty((0, 4), np.float32)), names.index(name), 0)
+        annotations += [{"id": len(annotations) + n, "image_id": image_id} | a for n, a in enumerate(found, start=1)]
+    content = {
+        "info": info or {},
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+        "vocabulary": vocabulary.to_dict(),
+    }
     with replacing(Path(path)) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def _box(box: Any) -> dict[str, Any]:
-    x0, y0, x1, y1 = (round(float(v), 4) for v in box)
-    return {"bbox": [x0, y0, round(x1 - x0, 4), round(y1 - y0, 4)], "area": round((x1 - x0) * (y1 - y0), 2)}
+def _boxed(boxes: Boxes) -> list[dict[str, Any]]:
+    return [{"bbox": box, "area": round(box[2] * box[3], 2)} for box in bboxes(boxes)]
 
 
-def _annotation(cells: Cells, row: int) -> dict[str, Any]:
-    code = int(cells.codes[row])
-    vocabulary = cells.vocabulary
-    annotation = _box(cells.boxes[row]) | {
-        "category_id": (len(vocabulary.classes) if code == UNKNOWN else code) + 1,
-        "iscrowd": 0,
-        "score": round(float(cells.scores[row]), 4),
-        "attributes": {},
-        "attribute_scores": {},
-    }
-    if np.isfinite(cells.class_scores[row]):
-        annotation["class_score"] = round(float(cells.class_scores[row]), 4)
-    for column, attribute in enumerate(vocabulary.attributes):
-        value, score = int(cells.attributes[row, column]), float(cells.attribute_scores[row, column])
-        if value != UNKNOWN:
-            annotation["attributes"][attribute.name] = attribute.values[value]
-            if np.isfinite(score):
-                annotation["attribute_scores"][attribute.name] = round(score, 4)
-    return annotation
+def _unnamed(boxes: Boxes, place: int, crowd: int) -> list[dict[str, Any]]:
+    """Return annotations of the category at `place` that are no more than a box."""
+    return [{"category_id": place + 1, "iscrowd": crowd} | box for box in _boxed(boxes)]
+
+
+def _annotations(cells: Cells, untyped: int) -> list[dict[str, Any]]:
+    """Return an annotation for each cell; the category at the place `untyped` is the unknown type."""
+    annotations = []
+    names = cells.vocabulary.attribute_names
+    scores, class_scores = decimals(cells.scores).tolist(), decimals(cells.class_scores)
+    attribute_scores = decimals(cells.attribute_scores)
+    extra = {name: plain(column) for name, column in cells.extra.items()}
+    for row, box in enumerate(_boxed(cells.boxes)):
+        code, known = int(cells.codes[row]), np.isfinite(attribute_scores[row])
+        words = zip(cells.vocabulary.attributes, cells.attributes[row].tolist(), strict=True)
+        annotation = box | {
+            "category_id": (untyped if code == UNKNOWN else code) + 1,
+            "iscrowd": 0,
+            "score": scores[row],
+            "attributes": {attribute.name: attribute.values[value] for attribute, value in words if value != UNKNOWN},
+            "attribute_scores": {names[a]: float(attribute_scores[row, a]) for a in np.flatnonzero(known)},
+        }
+        if np.isfinite(class_scores[row]):
+            annotation["class_score"] = float(class_scores[row])
+        if extra:
+            annotation["extra"] = {name: values[row] for name, values in extra.items()}
+        annotations.append(annotation)
+    return annotations
 
 
 def looks_like_coco(path: str | Path) -> bool:

@@ -24,11 +24,12 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider
 
+from bloodfilm.cells import Field
 from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
 from bloodfilm.napari.detect_job import DetectJob
-from bloodfilm.napari.layers import METADATA_KEY, Candidates, cells_layer, spatial
+from bloodfilm.napari.layers import METADATA_KEY, Candidates, cells_layer, describe, spatial
 from bloodfilm.palette import colour
 from bloodfilm.weights import MIN_SCORE, available
 
@@ -195,7 +196,9 @@ class DetectWidget(QWidget):
         if layer not in self.viewer.layers:
             self._say("The picture was removed; nothing was kept.")
             return
-        metadata = {"provenance": outcome.provenance, "pictures": {index: _describe(layer, index)}}
+        told = _describe(layer, index)
+        field = Field(Path(told["name"]), outcome.cells, told["width"], told["height"], name=told["name"])
+        metadata = {"provenance": outcome.provenance, "pictures": {index: describe(field)}}
         arguments = cells_layer(outcome.cells, f"{layer.name} cells", index, metadata) | spatial(layer)
         shapes = self.viewer.add_shapes(arguments.pop("data"), **arguments)
         candidates = Candidates.of(shapes)
@@ -285,7 +288,7 @@ def show_table(viewer: ViewerModel) -> None:
 def _describe(layer: Image, index: tuple[int, ...]) -> dict[str, Any]:
     known = layer.metadata.get(METADATA_KEY, {}).get("pictures", {})
     if index in known:
-        return dict(known[index])
+        return {key: known[index][key] for key in ("name", "width", "height")}
     data = layer.data[0] if layer.multiscale else layer.data
     height, width = data.shape[layer.ndim - 2 : layer.ndim]
     if index:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bloodfilm.cells import Cells
+from bloodfilm.cells import Cells, Field
 from bloodfilm.palette import colour
 from bloodfilm.vocabulary import LLD, NOT_PREDICTED, Vocabulary
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 METADATA_KEY = "bloodfilm"
 REGIONS_KEY = "labelled_regions"
 ID = "id"
+ORIGIN = ("patient", "field", "magnification", "diagnosis")
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -112,6 +113,12 @@ def shapes_arguments(
         "edge_width": min(max(side / 30, 1.0), 8.0),
         "opacity": 1.0,
     }
+
+
+def describe(field: Field) -> dict[str, Any]:
+    """Return what a layer's metadata say of the picture of `field`: all that is known of it but the cells."""
+    told = {"name": field.name, "width": field.width, "height": field.height}
+    return told | {"field": replace(field, cells=field.cells[:0])}
 
 
 def layer_vocabulary(metadata: dict[str, Any]) -> Vocabulary:

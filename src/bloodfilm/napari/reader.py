@@ -1,4 +1,4 @@
-"""Labels (LLD's folders and json, other COCO files) with their pictures; never plain pictures."""
+"""Labels (LLD's folders, COCO, CSV, GeoJSON, YOLO) with their pictures; never plain pictures."""
 
 from __future__ import annotations
 
@@ -12,27 +12,32 @@ from typing import Any
 import numpy as np
 
 from bloodfilm.cells import Cells, Field, concatenate
-from bloodfilm.io.coco import looks_like_coco
+from bloodfilm.io.formats import named, recognise
 from bloodfilm.io.images import read_image
 from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.io.lld.discover import looks_like_lld
-from bloodfilm.napari.layers import METADATA_KEY, REGIONS_KEY, cells_layer, to_rectangles
-from bloodfilm.vocabulary import NOT_ANNOTATED
+from bloodfilm.io.table import aligned
+from bloodfilm.napari.layers import METADATA_KEY, ORIGIN, REGIONS_KEY, cells_layer, describe, to_rectangles
+from bloodfilm.vocabulary import NOT_ANNOTATED, Vocabulary
 
 LayerData = tuple[Any, dict[str, Any], str]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return `read_labels` for a COCO file or a folder of LLD, None for anything else."""
+    """Return `read_labels` for a file of `FORMATS` or a folder of labels, None for anything else.
+
+    Tables and GeoJSON of other programs are left to other readers.
+    """
     paths = [path] if isinstance(path, str) else path
-    return read_labels if all(looks_like_coco(each) or looks_like_lld(each) for each in paths) else None
+    return read_labels if all(recognise(each) or looks_like_lld(each) for each in paths) else None
 
 
 def read_labels(path: str | list[str]) -> list[LayerData]:
     """Return an Image layer, a stack where there are several pictures, and Shapes of the cells on it.
 
     Each subset is a stack; where only parts of its pictures were labelled, further Shapes show which. Pictures
-    of different sizes come apart. A warning tells what had to be mended or left out.
+    of different sizes come apart. A warning tells what had to be mended or left out. Tables and GeoJSON whose
+    pictures are not there are Shapes alone.
     """
     layers = []
     for each in [path] if isinstance(path, str) else path:
@@ -41,18 +46,25 @@ def read_labels(path: str | list[str]) -> list[LayerData]:
 
 
 def _read(path: Path) -> list[LayerData]:
-    dataset = read_lld(path)
-    report = dataset.report
-    if report.fixed or report.skipped:
-        warnings.warn("\n".join([f"{path}:", *report.fixed, *report.skipped]), stacklevel=3)
-    groups: dict[tuple[str, int, int], list[Field]] = defaultdict(list)
-    for part in dataset.parts:
-        for field in part.fields:
-            groups[part.subset if path.is_dir() else path.stem, field.height, field.width].append(field)
-    sizes = Counter(name for name, _, _ in groups)
+    kind = recognise(path)
+    if kind in (None, "coco"):
+        dataset = read_lld(path)
+        report = dataset.report
+        if report.fixed or report.skipped:
+            warnings.warn("\n".join([f"{path}:", *report.fixed, *report.skipped]), stacklevel=3)
+        listed = [
+            (part.subset if path.is_dir() else path.stem, field) for part in dataset.parts for field in part.fields
+        ]
+    else:
+        listed, report = [(path.stem, field) for field in named(kind).read(path)], ""
+    groups: dict[tuple[str, int, int, Vocabulary], list[Field]] = defaultdict(list)
+    for name, field in listed:
+        size = (field.height, field.width) if field.path.is_file() else (0, 0)
+        groups[name, *size, field.cells.vocabulary].append(field)
+    same_name = Counter(name for name, *_ in groups)
     layers = []
-    for (name, height, width), group in groups.items():
-        title = name if sizes[name] == 1 else f"{name} {width} x {height}"
+    for (name, height, width, _), group in groups.items():
+        title = name if same_name[name] == 1 or not height else f"{name} {width} x {height}"
         layers += _stack(group, title, (height, width), str(report))
     return layers
 
@@ -60,34 +72,30 @@ def _read(path: Path) -> list[LayerData]:
 def _stack(group: list[Field], name: str, size: tuple[int, int], report: str) -> list[LayerData]:
     indices: list[tuple[int, ...]] = [(i,) for i in range(len(group))] if len(group) > 1 else [()]
     placed = list(zip(indices, group, strict=True))
-    pictures = {index: _describe(field) for index, field in placed}
-    about = {METADATA_KEY: {"pictures": pictures, "report": report}}
-    image = _lazy([field.path for field in group], size)
-    layers: list[LayerData] = [(image, {"name": name, "rgb": True, "metadata": about}, "image")]
+    pictures = {index: describe(field) for index, field in placed}
+    layers: list[LayerData] = []
+    if any(size):
+        about = {METADATA_KEY: {"pictures": pictures, "report": report}}
+        image = _lazy([field.path for field in group], size)
+        layers.append((image, {"name": name, "rgb": True, "metadata": about}, "image"))
 
     sparse = [(index, field.labelled_regions) for index, field in placed if field.labelled_regions is not None]
     if sparse:
         rectangles = [r for index, regions in sparse for r in to_rectangles(regions, index)]
         layers.append((rectangles, _regions(f"{name} labelled regions", len(indices[0]) + 2), "shapes"))
 
-    cells = concatenate(_with_origin(field) for field in group)
+    cells = concatenate(aligned([_with_origin(field) for field in group]))
     arguments = cells_layer(cells, f"{name} cells", indices[0], {"pictures": pictures}, NOT_ANNOTATED)
     del arguments["data"]
     rectangles = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]
     return [*layers, (rectangles, arguments, "shapes")]
 
 
-def _describe(field: Field) -> dict[str, Any]:
-    told = {"name": field.name, "width": field.width, "height": field.height}
-    regions = field.labelled_regions
-    return told if regions is None else told | {REGIONS_KEY: regions.tolist()}
-
-
 def _with_origin(field: Field) -> Cells:
     """Return the cells with columns that say which patient and field they come from."""
     told = asdict(field.origin) if field.origin else {}
-    names = ("patient", "field", "magnification", "diagnosis")
-    return replace(field.cells, extra={name: np.full(len(field.cells), told[name]) for name in names if told})
+    origin = {name: np.full(len(field.cells), told[name]) for name in ORIGIN if told}
+    return replace(field.cells, extra=field.cells.extra | origin)
 
 
 def _regions(name: str, ndim: int) -> dict[str, Any]:

@@ -1,19 +1,21 @@
-"""Shapes layers to COCO and CSV files, attributes included."""
+"""Shapes layers to files of every format, attributes included."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from napari.utils.notifications import show_info
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
-from bloodfilm.io.coco import write_coco
-from bloodfilm.io.table import write_csv
-from bloodfilm.napari.layers import METADATA_KEY, REGIONS_KEY, layer_cells
+from bloodfilm.io.formats import FORMATS, losses, write_fields
+from bloodfilm.napari.layers import METADATA_KEY, ORIGIN, REGIONS_KEY, layer_cells
 
 
 def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
@@ -33,30 +35,44 @@ def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
     if about.get(REGIONS_KEY):
         raise UserError(f"{meta.get('name')} shows labelled regions: save the layer of the cells, which knows them.")
     pictures = about.get("pictures", {})
-    default = {"name": meta.get("name", "picture"), "width": None, "height": None}
     fields = []
     for index in sorted(set(rows) | set(pictures)):
-        picture = pictures.get(index, default)
-        size = picture["width"] or np.inf, picture["height"] or np.inf
+        picture = pictures.get(index, {})
+        size = picture.get("width") or np.inf, picture.get("height") or np.inf
         cells = layer_cells([data[r] for r in rows[index]], features.iloc[rows[index]], metadata, size)
-        width, height = (
-            picture[side] or int(max(np.ceil(cells.boxes[:, column].max(initial=1)), 1))
-            for side, column in (("width", 2), ("height", 3))
-        )
-        regions = np.array(picture[REGIONS_KEY], np.float32).reshape(-1, 4) if REGIONS_KEY in picture else None
-        path = Path(picture["name"])
-        fields.append(Field(path, cells, width, height, name=picture["name"], labelled_regions=regions))
+        name = picture.get("name") or f"{meta.get('name', 'picture')}{list(index) if index else ''}"
+        far = np.ceil(cells.boxes[:, 2:].max(0, initial=1)).astype(int).tolist()
+        width, height = picture.get("width") or far[0], picture.get("height") or far[1]
+        known = picture.get("field") or Field(Path(name), cells[:0], width, height, name=name)
+        derived = {"diameter_um"} if known.cells.scale else set()
+        derived |= set(ORIGIN) if known.origin else set()
+        extra = {column: values for column, values in cells.extra.items() if column not in derived}
+        about_it = {"extra": extra, "scale": known.cells.scale, "novelty": known.cells.novelty}
+        fields.append(replace(known, cells=replace(cells, **about_it)))
     return fields
 
 
-def write_coco_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the cells of one Shapes layer as a COCO file."""
-    info = meta.get("metadata", {}).get(METADATA_KEY, {}).get("provenance", {})
-    write_coco(path, layer_fields(data, meta), info)
-    return [path]
+def _save(kind: str, path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write the cells of one Shapes layer as `kind`; tell what is lost.
+
+    A format that has a file for each picture makes a folder of the name given, without its suffix; GeoJSON of a
+    single picture is one file.
+    """
+    fields, wanted = layer_fields(data, meta), FORMATS[kind]
+    target, suffix = Path(path), wanted.suffix or ".txt"
+    if target.suffix.lower() != suffix:
+        raise UserError(f"{path}: cells as {wanted.title} are saved with {suffix} at the end of the name.")
+    if not wanted.suffix or (kind == "geojson" and len(fields) != 1):
+        target = target.with_suffix("")
+    write_fields(target, fields, kind, meta.get("metadata", {}).get(METADATA_KEY, {}).get("provenance", {}))
+    for line in losses(fields, kind):
+        show_info(line)
+    return [str(target)]
 
 
-def write_csv_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
-    """Write the cells of one Shapes layer as a CSV table."""
-    write_csv(path, layer_fields(data, meta))
-    return [path]
+write_coco_layer = partial(_save, "coco")
+write_csv_layer = partial(_save, "csv")
+write_geojson_layer = partial(_save, "geojson")
+write_lld_json_layer = partial(_save, "lld-json")
+write_txt12_layer = partial(_save, "txt12")
+write_yolo_layer = partial(_save, "yolo")

@@ -10,10 +10,11 @@ import pytest
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import read_coco
-from bloodfilm.io.lld.convert import PLACES, losses, write_dataset
+from bloodfilm.io.formats import FORMATS, losses
+from bloodfilm.io.lld.convert import PLACES, write_dataset
 from bloodfilm.io.lld.dataset import Dataset, read_lld
 
-PRECISION = {"coco": 1e-4, "lld-json": 1e-4, "txt12": 1e-3, "yolo": 1e-3}
+PRECISION = {"coco": 0, "lld-json": 0, "txt12": 1e-3, "yolo": 1e-3}
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +26,7 @@ def by_place(dataset: Dataset) -> dict[tuple[str, str, str], Field]:
     return {(part.subset, part.split, Path(f.name).name): f for part in dataset.parts for f in part.fields}
 
 
-@pytest.mark.parametrize("format_", PLACES)
+@pytest.mark.parametrize("format_", PRECISION)
 def test_what_is_written_is_read_again(dataset: Dataset, tmp_path: Path, format_: str) -> None:
     write_dataset(tmp_path, dataset, format_)
     before, after = by_place(dataset), by_place(read_lld(tmp_path, keep_missing=True))
@@ -36,6 +37,10 @@ def test_what_is_written_is_read_again(dataset: Dataset, tmp_path: Path, format_
         assert again.cells.codes.tolist() == field.cells.codes.tolist()
         assert (again.cells.attributes == (field.cells.attributes if format_ != "yolo" else -1)).all()
         assert (again.width, again.height, again.origin) == (field.width, field.height, field.origin)
+
+
+def test_every_format_has_its_place_in_a_subset() -> None:
+    assert set(PLACES) == set(FORMATS)
 
 
 def test_coco_tells_what_was_mended(lld: Path, tmp_path: Path) -> None:
@@ -109,12 +114,11 @@ def test_what_a_format_has_no_place_for_is_told() -> None:
     told = [
         "1 red cells and platelets are left out.",
         "1 ignored cells are left out.",
-        "1 pictures look as if they were labelled all over; coco keeps their regions.",
+        "1 pictures look as if they were labelled all over; coco and geojson keep their regions.",
     ]
     assert losses([field, whole], "lld-json") == [f"lld-json: {line}" for line in told]
-    assert losses([field, whole], "yolo") == [
-        "yolo: 2 cells of unknown type are left out.",
-        *(f"yolo: {line}" for line in told),
+    assert losses([field, whole], "txt12") == ["txt12: 2 cells of unknown type are left out."] + [
+        f"txt12: {line}" for line in told
     ]
 
 
@@ -141,9 +145,11 @@ def test_nothing_that_is_there_is_written_over(dataset: Dataset, lld: Path, tmp_
 @pytest.mark.parametrize(
     ("dest", "format_", "reason"),
     [
-        ("a.json", "lld-json", "pictures are called .*, which lld-json cannot tell apart"),
-        ("a.json", "yolo", "yolo is a folder of text files, not one json file"),
-        ("out", "voc", "--format voc: give one of coco, lld-json, txt12, yolo"),
+        ("a.json", "lld-json", "another picture has labels called .*; give them different names"),
+        ("a.json", "yolo", "cells as yolo are a folder of text files, not one file"),
+        ("a.json", "csv", "cells as csv are saved with .csv at the end"),
+        ("a.geojson", "geojson", "QuPath has a file for each picture, here are .*: give a folder"),
+        ("out", "voc", "--format voc: give one of coco, csv, geojson, lld-json, txt12, yolo"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_anything_is(

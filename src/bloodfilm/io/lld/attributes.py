@@ -24,7 +24,8 @@ def lld_words(values: Mapping[str, Any], vocabulary: Vocabulary, class_name: str
     one) means "not applicable"; a cell size does too if the class is None or nothing else applies.
     """
     names = [normalise(name) for name in vocabulary.attribute_names]
-    spelt = {MISSPELT.get(normalise(name), normalise(name)): value for name, value in values.items()}
+    said = {normalise(name): value for name, value in values.items()}
+    spelt = {name if name in names else MISSPELT.get(name, name): value for name, value in said.items()}
     given = {name: value for name, value in spelt.items() if name in names}
     codes = []
     for attribute in vocabulary.attributes:

@@ -20,6 +20,7 @@ from bloodfilm.io.lld.pictures import pictures_in
 from bloodfilm.io.lld.regions import resolve_regions
 from bloodfilm.io.lld.report import Report
 from bloodfilm.io.lld.text import TextField, read_field
+from bloodfilm.vocabulary import LLD
 
 
 @dataclass
@@ -129,7 +130,7 @@ def _read_json(source: Source, clean: bool, report: Report) -> Part:
     if clean:
         dropped = drop_misplaced(content, source.home.name, source.split)
         report.fix(file, "annotations known to be misplaced are dropped", dropped)
-    listed = to_fields(content, Path(str(file)), source.pictures.find)
+    listed = to_fields(content, Path(str(file)), source.pictures.find, content.vocabulary or LLD)
     fields = merge_pictures(replace(each, name=tidy(each.name)) for each in listed)
     report.fix(file, "entries of pictures that are listed more than once are joined", len(listed) - len(fields))
     strange = [each.path.name for each in fields if each.path.name != Path(each.name).name and each.path.is_file()]

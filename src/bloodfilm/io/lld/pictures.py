@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from PIL import Image
+
+from bloodfilm.errors import LabelError
 from bloodfilm.io.images import SUFFIXES
 from bloodfilm.io.lld.names import IMAGES, home_of, is_hidden, key, tidy
 
@@ -38,6 +41,15 @@ def is_picture(name: str) -> bool:
     return Path(tidy(name)).suffix.lower() in SUFFIXES and not is_hidden(name)
 
 
+def picture_size(picture: Path) -> tuple[int, int]:
+    """Return width and height of a picture without reading its pixels; raise `LabelError` if it has none."""
+    try:
+        with Image.open(picture) as image:
+            return image.size
+    except (OSError, Image.DecompressionBombError) as error:
+        raise LabelError(f"{picture}: its size is needed to read its labels, and cannot be read ({error}).") from None
+
+
 class Pictures:
     """The pictures in some folders, by names that may differ in letter case and stray characters."""
 
@@ -55,3 +67,8 @@ class Pictures:
             or next((path for path in deep if path.is_file()), None)
             or self._by_key.get(key(name))
         )
+
+
+def pictures_beside(folder: Path, split: str = "") -> Pictures:
+    """Return the pictures of labels in `folder`."""
+    return Pictures(picture_folders(folder, split or folder.name))

@@ -14,21 +14,23 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.resources.abc import Traversable
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
 from bloodfilm.io.files import read_labels
 from bloodfilm.io.lld.attributes import lld_numbers
 from bloodfilm.io.lld.names import origin_of, tidy
-from bloodfilm.vocabulary import LLD
+from bloodfilm.io.lld.pictures import picture_size, pictures_beside
+from bloodfilm.vocabulary import LLD, UNKNOWN_CLASS, Vocabulary, normalise
 
 Rows = npt.NDArray[np.float64]
 
@@ -41,6 +43,12 @@ PLACES = {
 }
 """Which of the 16 columns a row of so many numbers fills."""
 
+CLASSES = "classes.txt"
+"""The names of the types, one a line in order of their numbers, beside text of 5 columns."""
+
+MOST_TEXTS = 100
+"""Text labels of which `looks_like_yolo` reads the first row."""
+
 SIDE = 640
 """Pixels a side of LLD's pictures, for labels whose picture is missing."""
 
@@ -52,8 +60,8 @@ class TextField(NamedTuple):
     regions: Rows
 
 
-def read_rows(file: Traversable) -> Rows:
-    """Return the rows of a text file as (N, 16), NaN for the columns that a row lacks.
+def read_rows(file: Traversable, classes: int = len(LLD.classes)) -> Rows:
+    """Return the rows of a text file as (N, 16), NaN for the columns that a row lacks; `classes` is their number.
 
     Raises
     ------
@@ -61,7 +69,7 @@ def read_rows(file: Traversable) -> Rows:
         If a row is none of those above.
     """
     lines = enumerate(read_labels(file).decode("utf-8-sig", errors="replace").splitlines(), start=1)
-    rows = [_row(line, f"{file}: line {number}") for number, line in lines if line.strip()]
+    rows = [_row(line, f"{file}: line {number}", classes) for number, line in lines if line.strip()]
     return np.array(rows, float).reshape(-1, 16)
 
 
@@ -74,7 +82,7 @@ def count_columns(files: Iterable[Traversable]) -> int:
         return 0
 
 
-def _row(line: str, place: str) -> list[float]:
+def _row(line: str, place: str, classes: int) -> list[float]:
     try:
         numbers = [float(word) for word in line.split()]
     except ValueError:
@@ -83,21 +91,24 @@ def _row(line: str, place: str) -> list[float]:
         raise LabelError(f"{place}: it has {len(numbers)} numbers; rows of labels have 5, 11, 12 or 16.")
     if not all(map(math.isfinite, numbers)):
         raise LabelError(f"{place}: {line[:60]!r} is not finite.")
-    if numbers[0] not in range(len(LLD.classes)):
-        raise LabelError(f"{place}: no class has the number {numbers[0]:g}; they go from 0 to {len(LLD.classes) - 1}.")
+    if numbers[0] not in range(classes):
+        raise LabelError(f"{place}: no class has the number {numbers[0]:g}; they go from 0 to {classes - 1}.")
     row = [math.nan] * 16
     for column, number in zip(PLACES[len(numbers)], numbers, strict=True):
         row[column] = number
     return row
 
 
-def read_field(file: Traversable, picture: Path | None) -> TextField:
+def read_field(
+    file: Traversable, picture: Path | None, names: Sequence[str] = LLD.classes, vocabulary: Vocabulary = LLD
+) -> TextField:
     """Read a text file; boxes are cut at the picture's edge, those without area inside it left out with a warning.
 
+    `names` are those of the class numbers; one that `vocabulary` lacks is an unknown type.
     Without `picture` the field gets LLD's size and the path where its picture would lie beside `file`.
     """
-    rows = read_rows(file)
-    width, height = _size(picture) if picture else (SIDE, SIDE)
+    rows = read_rows(file, len(names))
+    width, height = picture_size(picture) if picture else (SIDE, SIDE)
     shares = np.clip(rows[:, [1, 2, 1, 2]] + rows[:, [3, 4, 3, 4]] * (-0.5, -0.5, 0.5, 0.5), 0, 1)
     boxes = np.asarray(shares * (width, height, width, height), np.float32)
     inside = (boxes[:, :2] < boxes[:, 2:]).all(1)
@@ -106,16 +117,58 @@ def read_field(file: Traversable, picture: Path | None) -> TextField:
             f"{file}: {(~inside).sum()} boxes have no area inside their picture and are left out.", stacklevel=2
         )
     rows = rows[inside]
-    codes = rows[:, 0].astype(np.int16)
-    cells = Cells(boxes[inside], codes=codes, attributes=lld_numbers(rows[:, ATTRIBUTES], codes))
+    codes = np.array([vocabulary.class_code(name) for name in names], np.int16)[rows[:, 0].astype(int)]
+    attributes = lld_numbers(rows[:, ATTRIBUTES], codes) if vocabulary == LLD else None
+    cells = Cells(boxes[inside], codes=codes, attributes=attributes, vocabulary=vocabulary)  # type: ignore[arg-type]
     name = picture.name if picture else f"{Path(tidy(file.name)).stem}.png"
     path = picture or Path(str(file)).with_name(name)
     return TextField(Field(path, cells, width, height, name=tidy(name), origin=origin_of(name)), rows[:, REGION])
 
 
-def _size(picture: Path) -> tuple[int, int]:
+def read_folder(folder: str | Path) -> list[Field]:
+    """Read all text labels in and below `folder`; types are named by its ``classes.txt``, without one LLD's.
+
+    Pictures are beside the labels or in LLD's folders. Boxes on one that is not there are taken as on 640 x 640
+    px, and a warning says so.
+
+    Raises
+    ------
+    LabelError
+        If there is no text, or a row is none of those above.
+    """
+    folder = Path(folder)
+    names = _class_names(folder / CLASSES) if (folder / CLASSES).is_file() else LLD.classes
+    types = tuple(name for name in names if normalise(name) != UNKNOWN_CLASS)
     try:
-        with Image.open(picture) as image:
-            return image.size
-    except OSError as error:
-        raise LabelError(f"{picture}: its size is needed to read its labels, and cannot be read ({error}).") from None
+        vocabulary = LLD if types == LLD.classes else Vocabulary(types)
+    except ValueError as error:
+        raise LabelError(f"{folder / CLASSES}: {error}") from None
+    files = sorted(path for path in folder.rglob("*.txt") if path.name != CLASSES)
+    if not files and not (folder / CLASSES).is_file():
+        raise LabelError(f"{folder}: there are no text labels in it.")
+    places = {place: pictures_beside(place) for place in {file.parent for file in files}}
+    fields, missing = [], []
+    for file in files:
+        picture = places[file.parent].find(file.name)
+        name = file.relative_to(folder).with_name(picture.name if picture else f"{file.stem}.png").as_posix()
+        field = read_field(file, picture, names, vocabulary).field
+        fields.append(replace(field, name=name, path=picture or folder / name))
+        missing += [] if picture else [name]
+    if missing:
+        warnings.warn(
+            f"{folder}: {len(missing)} pictures are not there, for instance {missing[0]}: boxes on them are taken as "
+            f"on {SIDE} x {SIDE} px.",
+            stacklevel=2,
+        )
+    return fields
+
+
+def _class_names(file: Path) -> tuple[str, ...]:
+    lines = read_labels(file).decode("utf-8-sig", errors="replace").replace("\r\n", "\n").removesuffix("\n")
+    return tuple(lines.split("\n"))
+
+
+def looks_like_yolo(folder: str | Path) -> bool:
+    """Tell if `folder` has a list of types beside text labels of 5 columns."""
+    texts = (path for path in Path(folder).rglob("*.txt") if path.name != CLASSES)
+    return (Path(folder) / CLASSES).is_file() and count_columns(islice(texts, MOST_TEXTS)) in (0, 5)
