@@ -22,7 +22,6 @@ from bloodfilm.io.images import RGB, find_images, read_image
 from bloodfilm.io.lld.names import origin_of
 from bloodfilm.nets.checkpoint import Stain, load, read_card, save
 from bloodfilm.training import stain
-from bloodfilm.training.calibration import calibrate
 from bloodfilm.training.finish import learn_usual
 from bloodfilm.training.labels import Labels, labels_of
 from bloodfilm.training.loop import Report, Settings, train
@@ -76,8 +75,8 @@ def adapt(
 ) -> Path:
     """Adapt the model `init`, which learned from `source`, to the pictures of `target`; their labels are not read.
 
-    `validation` are labelled fields of the source, to calibrate on; `settings` are for the teacher. Nothing is
-    selected: the last weights are taken.
+    `validation`, labelled fields of the source, and `settings` are for the teacher. Nothing is selected: the last
+    weights are taken.
 
     Returns
     -------
@@ -101,8 +100,6 @@ def adapt(
         last = out / "last.safetensors"
         model = str(last) if last.exists() else str(init)
     network, card = load(model)
-    if not card.calibration:
-        network, card = calibrate(network, card, validation)
     patients = sorted({*card.patients, *patients_of((*source, *validation, *target))})
     card = card.model_copy(update={"stain": colours, "method": "adapt", "patients": patients})
     if ways.statistics:
