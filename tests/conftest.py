@@ -37,6 +37,14 @@ def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
         pluginmanager.set_blocked("pytest-qt")
 
 
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the journals of pictures that are no files where no other test and no user sees them."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setattr("bloodfilm.review.journal.user_state_path", lambda *_, **__: folder)
+    return folder
+
+
 UNTAUGHT_CLASS, UNTAUGHT_ATTRIBUTE = "Promonocyte", "nucleolus"
 
 

@@ -18,6 +18,7 @@ ORDER = (
     {"vocabulary", "errors", "palette", "weights"},
     {"cells"},
     {"io"},
+    {"review"},
     {"synth"},
     {"nets"},
     {"detection"},
@@ -27,7 +28,7 @@ ORDER = (
     {"napari", "cli", "__main__"},
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-NO_TORCH = {"weights", "vocabulary", "errors", "palette", "cells", "io", "synth"}
+NO_TORCH = {"weights", "vocabulary", "errors", "palette", "cells", "io", "review", "synth"}
 GUI = {"napari", "qtpy", "magicgui", "superqt", "vispy", "PySide6", "PyQt6", "PyQt5"}
 
 

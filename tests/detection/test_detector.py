@@ -13,7 +13,7 @@ from bloodfilm.cells import Cells
 from bloodfilm.detection.detector import LOWEST_SCORE, MIN_CLASS_SCORE, Cancelled, Detector
 from bloodfilm.detection.letterbox import resize
 from bloodfilm.detection.provenance import provenance
-from bloodfilm.errors import CheckpointError, DeviceError, PictureError
+from bloodfilm.errors import CheckpointError, DeviceError, PictureError, UserError
 from bloodfilm.nets.attridet import AttriDet, with_auxiliary
 from bloodfilm.nets.checkpoint import Card, load, save
 from bloodfilm.vocabulary import LLD, UNKNOWN
@@ -265,3 +265,28 @@ def test_a_given_pixel_size_is_said_and_searched_by(detector: Detector, picture:
     assert scale.um_per_px == pytest.approx((1.5, 1.5))
     assert str(scale) == "1.500 µm per pixel as given"
     assert min(scale.resized) > 2
+
+
+@pytest.mark.parametrize("head", ["own", "exact", "none"])
+def test_boxes_that_were_found_are_read_as_they_were_found(detector: Detector, picture: np.ndarray, head: str) -> None:
+    if head != "own":
+        torch.manual_seed(0)
+        network = AttriDet("n", head=head)
+        detector = Detector.from_network(network, detector.card, torch.device("cpu"))
+    found = detector.detect(picture, LOWEST_SCORE)[::-1]
+    found = found[(found.boxes[:, 2:] < picture.shape[1::-1]).all(1)]  # those beyond the edge were read beyond it
+    assert len(found) or head != "own"
+    read = detector.read_boxes(picture, found.boxes)
+    np.testing.assert_array_equal(read.boxes, found.boxes)
+    np.testing.assert_array_equal(read.codes, found.codes)
+    np.testing.assert_array_equal(read.attributes, found.attributes)
+    np.testing.assert_allclose(read.attribute_scores, found.attribute_scores, atol=0.02)
+    assert (read.scores == 1).all()
+
+
+def test_boxes_outside_and_pictures_too_large_are_refused(detector: Detector, picture: np.ndarray) -> None:
+    with pytest.raises(UserError, match="no area"):
+        detector.read_boxes(picture, [[500, 0, 600, 10]])
+    with pytest.raises(UserError, match="too many"):
+        detector.read_boxes(np.zeros((5000, 10), np.uint8), [[0, 0, 5, 5]])
+    assert len(detector.read_boxes(picture, [])) == 0

@@ -115,3 +115,12 @@ def test_closing_ends_the_process_and_leaves_no_folder(
     process.close()
     assert child.poll() is not None
     assert list(folder.glob("bloodfilm-*")) == []
+
+
+def test_it_reads_boxes_as_a_detector_does(process: DetectionProcess, checkpoint: Path, picture: np.ndarray) -> None:
+    boxes = np.array([[100, 40, 150, 90], [10, 20, 60, 80]], np.float32)
+    outcome = process.read_boxes(picture, boxes, str(checkpoint), "cpu")
+    assert outcome is not None
+    wanted = Detector(checkpoint, "cpu").read_boxes(picture, boxes)
+    np.testing.assert_array_equal(outcome.cells.boxes, boxes)
+    np.testing.assert_array_equal(outcome.cells.attributes, wanted.attributes)

@@ -153,6 +153,44 @@ class Detector:
         together = replace(concatenate(found), novelty=median_novelty(found))
         return suppress_overlaps(together, MAX_OVERLAP).in_order()
 
+    def read_boxes(self, image: npt.ArrayLike, boxes: npt.ArrayLike, pixel_size: float | None = None) -> Cells:
+        """Tell type and attributes of cells that somebody boxed, in the order of `boxes`, with scores of 1.
+
+        Parameters
+        ----------
+        image : array
+            As in `detect`, of at most 4096 px a side.
+        boxes : (N, 4) array
+            ``x0, y0, x1, y1`` in pixels of `image`.
+        pixel_size : float, optional
+            As in `detect`.
+
+        Raises
+        ------
+        UserError
+            If the picture is too large, or a box has no area in it.
+        """
+        picture = as_rgb(image)
+        height, width = shape = picture.shape[:2]
+        if max(shape) > MAX_WHOLE:
+            raise UserError(f"{width} x {height} px are too many: give a part of at most {MAX_WHOLE} px a side.")
+        corners = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0, np.array([width, height] * 2, np.float32))
+        if not (corners[:, 2:] > corners[:, :2]).all():
+            raise UserError(f"A box has no area inside the picture of {width} x {height} px.")
+        size = fit(shape, self.card.image_size)
+        ((_, red),) = self._search([picture], [size], MIN_SCORE)
+        ruler = surest(measure(red_cell_sizes(picture, red)), pixel_size)
+        size = right_size(ruler, shape, size)
+        given = torch.from_numpy(corners * np.array([size[1] / width, size[0] / height] * 2, np.float32))
+        place = torch.zeros(len(given), dtype=torch.long)
+        images = self._as_input(resize(picture, size)[None])
+        found = self.network.find_again(images, place.to(self.device), given.to(self.device))
+        found = found._replace(classes=torch.where(self._taught, found.classes, 0)).cpu()
+        cells = self._cells(
+            found._replace(boxes=torch.from_numpy(corners)), place == 0, np.ones(4, np.float32), (width, height)
+        )
+        return replace(cells, scale=ruler.scale(shape, size) if ruler else None)
+
     def _measure(self, picture: RGB, tiles: Sequence[Tile], batch: int) -> Ruler | None:
         """Measure the red cells on a few tiles from all over the picture."""
         chosen = [tiles[row] for row in np.linspace(0, len(tiles) - 1, min(len(tiles), batch)).astype(int)]
@@ -207,7 +245,7 @@ class Detector:
                 height, width = pictures[row].shape[:2]
                 back = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, np.float32)
                 red = [part.boxes[part.image == place].numpy() * back for part in found.auxiliary[:1]]
-                cells = self._cells(found, found.image == place, back, (width, height))
+                cells = self._cells(found, found.image == place, back, (width, height)).in_order()
                 novelty = novelties[place] if math.isfinite(novelties[place]) else None
                 results[row] = replace(cells, novelty=novelty), red[0] if red else np.empty((0, 4), np.float32)
         return [results[row] for row in range(len(pictures))]
@@ -239,7 +277,7 @@ class Detector:
             attributes=np.where(self._predicted, values, UNKNOWN),
             attribute_scores=np.where(self._predicted, value_scores, np.nan),
             vocabulary=self.card.vocabulary,
-        ).in_order()
+        )
 
 
 def detect(

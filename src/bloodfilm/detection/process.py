@@ -64,11 +64,32 @@ class DetectionProcess:
         RuntimeError
             If the search failed or its process did not start or died; the next call starts a new one.
         """
+        request = {"image": image, "model": model, "device": device, "pixel_size": pixel_size}
+        return self._ask(request | {"min_score": min_score}, progress, cancelled)
+
+    def read_boxes(
+        self,
+        image: npt.ArrayLike,
+        boxes: npt.ArrayLike,
+        model: str,
+        device: str,
+        pixel_size: float | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Outcome | None:
+        """Tell type and attributes of cells that somebody boxed, as `Detector.read_boxes`; raises as `detect`."""
+        request = {"image": image, "model": model, "device": device, "pixel_size": pixel_size}
+        return self._ask(request | {"boxes": boxes}, None, cancelled)
+
+    def _ask(
+        self,
+        request: dict[str, Any],
+        progress: Callable[[int, int], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> Outcome | None:
         with self._one_at_a_time:
             connection = self._connection or self._start()
             try:
-                request = {"model": model, "device": device, "min_score": min_score, "pixel_size": pixel_size}
-                connection.send(request | {"image": image})
+                connection.send(request)
                 return self._wait(connection, progress, cancelled)
             except (EOFError, OSError):
                 self._end()

@@ -1,9 +1,9 @@
 """The other end of `DetectionProcess`: a process that holds the network and answers one caller.
 
-Messages in: a dict with image, model, device and the options of `Detector.detect`; anything that comes
-while it searches means "cancel". Messages out: ``(kind, content)`` with the kinds ready (the model is loaded),
-progress, done, cancelled, refused (the caller's to mend) and failed. torch is loaded by the first request, so
-that the caller can connect, and change its mind, before.
+Messages in: a dict with image, model, device and the options of `Detector.detect`, or with boxes to be read;
+anything that comes while it searches means "cancel". Messages out: ``(kind, content)`` with the kinds ready (the
+model is loaded), progress, done, cancelled, refused (the caller's to mend) and failed. torch is loaded by the first
+request, so that the caller can connect, and change its mind, before.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bloodfilm.errors import UserError
+from bloodfilm.weights import MIN_SCORE
 
 if TYPE_CHECKING:
     from bloodfilm.detection.detector import Detector
@@ -43,8 +44,9 @@ def _answer(
     image: Any,
     model: str,
     device: str,
-    min_score: float,
     pixel_size: float | None,
+    min_score: float = MIN_SCORE,
+    boxes: Any = None,
 ) -> tuple[str, Any]:
     from bloodfilm.detection.detector import Cancelled, Detector
     from bloodfilm.detection.provenance import provenance
@@ -56,12 +58,16 @@ def _answer(
     connection.send(("ready", None))
     begin = time.perf_counter()
     try:
-        cells = detector.detect(
-            image,
-            min_score,
-            pixel_size=pixel_size,
-            progress=lambda done, total: connection.send(("progress", (done, total))),
-            cancelled=connection.poll,
+        cells = (
+            detector.read_boxes(image, boxes, pixel_size)
+            if boxes is not None
+            else detector.detect(
+                image,
+                min_score,
+                pixel_size=pixel_size,
+                progress=lambda done, total: connection.send(("progress", (done, total))),
+                cancelled=connection.poll,
+            )
         )
     except Cancelled:
         connection.recv()

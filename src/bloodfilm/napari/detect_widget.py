@@ -29,8 +29,10 @@ from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
 from bloodfilm.napari.detect_job import DetectJob
-from bloodfilm.napari.layers import METADATA_KEY, Candidates, cells_layer, describe, spatial
+from bloodfilm.napari.layers import METADATA_KEY, cells_layer, describe, spatial
+from bloodfilm.napari.review import Review
 from bloodfilm.palette import colour
+from bloodfilm.review.states import REJECTED, REVIEW
 from bloodfilm.weights import MIN_SCORE, available
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class DetectWidget(QWidget):
         self.viewer = napari_viewer
         self._process = DetectionProcess()
         self._job: DetectJob | None = None
-        self._results: dict[Shapes, tuple[Candidates, str]] = {}
+        self._results: dict[Shapes, str] = {}
         self._build()
         self.viewer.layers.events.removed.connect(self._on_layer_removed)
 
@@ -198,16 +200,22 @@ class DetectWidget(QWidget):
             return
         told = _describe(layer, index)
         field = Field(Path(told["name"]), outcome.cells, told["width"], told["height"], name=told["name"])
-        metadata = {"provenance": outcome.provenance, "pictures": {index: describe(field)}}
+        metadata = {
+            "provenance": outcome.provenance,
+            "pictures": {index: describe(field)},
+            "picture": layer.name,
+            "source": layer.source.path,
+        }
         arguments = cells_layer(outcome.cells, f"{layer.name} cells", index, metadata) | spatial(layer)
         shapes = self.viewer.add_shapes(arguments.pop("data"), **arguments)
-        candidates = Candidates.of(shapes)
+        review = Review.of(shapes, self.viewer)
+        review.changed.connect(self._on_changed)
         details = [str(outcome.cells.scale)] if outcome.cells.scale else []
         if (outcome.cells.novelty or 0) > 1:
             details.append(f"<span style='color:#e0a030'>{UNLIKE} (novelty {outcome.cells.novelty:.1f})</span>")
         details.append(f"{outcome.seconds:.2f} s on {outcome.running_on}")
-        self._results[shapes] = candidates, "<br>".join(details)
-        candidates.show(shapes, self.score.value())
+        self._results[shapes] = "<br>".join(details)
+        review.show(self.score.value())
         shapes.mode = "select"
         self.viewer.layers.selection.active = shapes
         self.table.setEnabled(True)
@@ -228,25 +236,27 @@ class DetectWidget(QWidget):
 
     def _on_score(self) -> None:
         layer = self._result_layer()
-        if layer is None:
-            return
-        candidates, _ = self._results[layer]
-        candidates.take_over(layer)
-        candidates.show(layer, self.score.value())
-        self._summarise(layer)
+        if layer is not None:
+            Review.of(layer).show(self.score.value())
+
+    def _on_changed(self) -> None:
+        layer = self._result_layer()
+        if layer is not None:
+            self._summarise(layer)
 
     def _summarise(self, layer: Shapes) -> None:
-        candidates, details = self._results[layer]
-        counts = Counter(map(str, layer.features["class"]))
-        words = "white blood cell" if layer.nshapes == 1 else "white blood cells"
-        lines = [f"<b>{layer.nshapes} {words}</b>"]
+        review = Review.of(layer)
+        rejected = review.shown[REVIEW] == REJECTED
+        counts = Counter(map(str, review.shown.loc[~rejected, "class"]))
+        words = "white blood cell" if counts.total() == 1 else "white blood cells"
+        lines = [f"<b>{counts.total()} {words}</b>"]
         for name, count in counts.most_common():
-            shade = colour(name, candidates.vocabulary.classes)
+            shade = colour(name, review.vocabulary.classes)
             lines.append(f"<span style='color:{shade}'>■</span> {count} {name}")
-        hidden = len(candidates.features) - layer.nshapes
-        if hidden:
-            lines.append(f"<span style='color:gray'>{hidden} below the score are hidden</span>")
-        lines.append(f"<span style='color:gray'>{details}</span>")
+        for count, why in ((int(rejected.sum()), "rejected"), (review.hidden, "below the score are hidden")):
+            if count:
+                lines.append(f"<span style='color:gray'>{count} {why}</span>")
+        lines.append(f"<span style='color:gray'>{self._results[layer]}</span>")
         self._say("<br>".join(lines))
 
     def _on_table(self) -> None:
@@ -273,6 +283,8 @@ class DetectWidget(QWidget):
         if self._job is not None:
             self._job.cancel()
         self._process.close()
+        for layer in self._results:
+            Review.of(layer).changed.disconnect(self._on_changed)
         self.viewer.layers.events.inserted.disconnect(self.picture.reset_choices)
         self.viewer.layers.events.removed.disconnect(self.picture.reset_choices)
         self.viewer.layers.selection.events.active.disconnect(self._follow_active)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +13,16 @@ import pandas as pd
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.palette import colour
+from bloodfilm.review.edits import ID
+from bloodfilm.review.rules import blank_value
+from bloodfilm.review.states import with_review
 from bloodfilm.vocabulary import LLD, NOT_PREDICTED, Vocabulary
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Shapes
+    from napari.layers import Image
 
 METADATA_KEY = "bloodfilm"
 REGIONS_KEY = "labelled_regions"
-ID = "id"
 ORIGIN = ("patient", "field", "magnification", "diagnosis")
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units")
 
@@ -50,25 +52,7 @@ def edge_colours(features: pd.DataFrame, vocabulary: Vocabulary) -> list[str]:
 
 def drawn_features(features: pd.DataFrame) -> dict[str, Any]:
     """Return what a cell that the user draws has in each column: a sure cell without name, type and attributes."""
-    return {str(name): _drawn(column) for name, column in features.items()}
-
-
-def _drawn(column: pd.Series) -> Any:
-    if column.name in (ID, "score"):
-        return "" if column.name == ID else 1.0
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.categories[-1]
-    return np.nan if pd.api.types.is_float_dtype(column.dtype) else column.dtype.type()
-
-
-def name_new_cells(event: Any) -> None:
-    """Give the cells that were drawn or pasted in a layer a name, and all cells the colour of their type."""
-    layer = event.source
-    new = layer.features[ID].eq("") | layer.features[ID].duplicated()
-    if new.any():
-        layer.features.loc[new, ID] = new_ids(int(new.sum()))
-        layer.edge_color = edge_colours(layer.features, layer_vocabulary(layer.metadata))
-        layer.events.features()
+    return {str(name): blank_value(column) for name, column in features.items()}
 
 
 def spatial(layer: Image) -> dict[str, Any]:
@@ -85,6 +69,7 @@ def cells_layer(
 ) -> dict[str, Any]:
     """Return the arguments of a Shapes layer that shows `cells`, every column in its features."""
     features = cells.to_frame(missing)
+    features = with_review(features)
     if ID not in features:
         features.insert(0, ID, pd.Series(new_ids(len(cells)), dtype=str))
     return shapes_arguments(to_rectangles(cells.boxes, index), features, cells.vocabulary, name, len(index) + 2) | {
@@ -140,49 +125,3 @@ def layer_cells(
     boxes = np.clip(to_boxes(data), 0, np.array(size * 2, np.float32))
     solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
     return Cells.from_frame(boxes[solid], features[solid].reset_index(drop=True), layer_vocabulary(metadata))
-
-
-@dataclass
-class Candidates:
-    """All cells found on a picture, of which a layer shows those above a score.
-
-    What the user does in the layer, edits, new boxes and deletions, is taken over before the layer changes.
-    """
-
-    shapes: list[tuple[npt.NDArray[Any], str]]
-    features: pd.DataFrame
-    vocabulary: Vocabulary
-    shown: set[str]
-
-    @classmethod
-    def of(cls, layer: Shapes) -> Candidates:
-        """Return the cells of `layer`, which has just been made to show all of them, and name those drawn later."""
-        features = layer.features.copy()
-        layer.events.features.connect(name_new_cells)
-        return cls(_shapes(layer), features, layer_vocabulary(layer.metadata), set(features[ID]))
-
-    def take_over(self, layer: Shapes) -> None:
-        """Learn what the user changed in `layer` since it was last filled."""
-        hidden = ~self.features[ID].isin(self.shown)
-        kept = [shape for shape, stay in zip(self.shapes, hidden, strict=True) if stay]
-        self.features = pd.concat([layer.features, self.features[hidden]], ignore_index=True)
-        self.shapes = _shapes(layer) + kept
-
-    def show(self, layer: Shapes, min_score: float) -> None:
-        """Fill `layer` with the cells of at least `min_score`."""
-        above = (self.features["score"] >= min_score).to_numpy()
-        features = self.features[above].reset_index(drop=True)
-        shapes = [shape for shape, stay in zip(self.shapes, above, strict=True) if stay]
-        arguments = shapes_arguments([r for r, _ in shapes], features, self.vocabulary, layer.name, layer.ndim)
-        layer.selected_data = set()
-        with layer.events.features.blocker():
-            layer.data = []
-            if shapes:
-                layer.add(shapes, **{name: arguments[name] for name in ("edge_color", "face_color", "edge_width")})
-        layer.features = features
-        layer.feature_defaults = arguments["feature_defaults"]
-        self.shown = set(features[ID])
-
-
-def _shapes(layer: Shapes) -> list[tuple[npt.NDArray[Any], str]]:
-    return list(zip(layer.data, layer.shape_type, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
 
 MAX_BYTES = 2**30
+
+MAX_WHOLE = 4096
+"""Longest side of what is read at once; detection, which loads torch, has the same."""
+
+MARGIN = 640
+"""Pixels around cells of a large picture that are read with them: red cells to measure by."""
 
 Box = tuple[float, float, float, float]
 
@@ -115,6 +121,33 @@ def drawn(layer: Image, viewer: ViewerModel, region: Shapes) -> list[Part]:
     if not boxes:
         raise UserError("Draw a rectangle around each part to search first.")
     return [replace(_cut(layer, viewer, box), wanted=boxes) for box in _join(boxes)]
+
+
+def around(layer: Image, shapes: Sequence[npt.NDArray[Any]]) -> Part:
+    """Return the part of a picture that a model needs to read the cells in `shapes`, all of one slice.
+
+    That is all of it, or of a large one their surroundings.
+
+    Raises
+    ------
+    UserError
+        If they lie on several slices or far from one another.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    places = {tuple(int(v) for v in np.rint(shape[0, :-2])) for shape in map(np.asarray, shapes)}
+    if len(places) > 1:
+        raise UserError("Select cells of one picture of the stack: they are read together.")
+    (index,) = places
+    picture = data[index] if len(index) == layer.ndim - 2 else data[(0,) * (layer.ndim - 2)]
+    height, width = picture.shape[:2]
+    if max(height, width) <= MAX_WHOLE:
+        return Part(picture, 0, 0, index)
+    boxes = to_boxes(shapes)
+    x0, y0 = (int(max(v - MARGIN, 0)) for v in boxes[:, :2].min(0))
+    x1, y1 = (int(v + MARGIN) for v in boxes[:, 2:].max(0))
+    if max(x1 - x0, y1 - y0) > MAX_WHOLE:
+        raise UserError("The selected cells are far from one another: select fewer.")
+    return Part(picture[y0:y1, x0:x1], x0, y0, index)
 
 
 def _place(point: npt.ArrayLike, layer: Image, viewer: ViewerModel, region: Shapes) -> npt.NDArray[Any]:

@@ -65,11 +65,11 @@ def _read(path: Path) -> list[LayerData]:
     layers = []
     for (name, height, width, _), group in groups.items():
         title = name if same_name[name] == 1 or not height else f"{name} {width} x {height}"
-        layers += _stack(group, title, (height, width), str(report))
+        layers += _stack(group, title, (height, width), str(report), path)
     return layers
 
 
-def _stack(group: list[Field], name: str, size: tuple[int, int], report: str) -> list[LayerData]:
+def _stack(group: list[Field], name: str, size: tuple[int, int], report: str, path: Path) -> list[LayerData]:
     indices: list[tuple[int, ...]] = [(i,) for i in range(len(group))] if len(group) > 1 else [()]
     placed = list(zip(indices, group, strict=True))
     pictures = {index: describe(field) for index, field in placed}
@@ -85,7 +85,8 @@ def _stack(group: list[Field], name: str, size: tuple[int, int], report: str) ->
         layers.append((rectangles, _regions(f"{name} labelled regions", len(indices[0]) + 2), "shapes"))
 
     cells = concatenate(aligned([_with_origin(field) for field in group]))
-    arguments = cells_layer(cells, f"{name} cells", indices[0], {"pictures": pictures}, NOT_ANNOTATED)
+    metadata = {"pictures": pictures, "source": str(path), "picture": name}
+    arguments = cells_layer(cells, f"{name} cells", indices[0], metadata, NOT_ANNOTATED)
     del arguments["data"]
     rectangles = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]
     return [*layers, (rectangles, arguments, "shapes")]

@@ -16,6 +16,10 @@ from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.formats import FORMATS, losses, write_fields
 from bloodfilm.napari.layers import METADATA_KEY, ORIGIN, REGIONS_KEY, layer_cells
+from bloodfilm.napari.review import Review
+
+WHOLE = ("coco", "csv")
+"""Formats that hold all of a review: saving as one of them ends its journal."""
 
 
 def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
@@ -58,6 +62,10 @@ def _save(kind: str, path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     A format that has a file for each picture makes a folder of the name given, without its suffix; GeoJSON of a
     single picture is one file.
     """
+    review = Review.of_metadata(meta.get("metadata", {}))
+    if review is not None:
+        review.sync()
+        data, meta = review.layer.data, meta | {"features": review.layer.features}
     fields, wanted = layer_fields(data, meta), FORMATS[kind]
     target, suffix = Path(path), wanted.suffix or ".txt"
     if target.suffix.lower() != suffix:
@@ -65,6 +73,8 @@ def _save(kind: str, path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     if not wanted.suffix or (kind == "geojson" and len(fields) != 1):
         target = target.with_suffix("")
     write_fields(target, fields, kind, meta.get("metadata", {}).get(METADATA_KEY, {}).get("provenance", {}))
+    if review is not None and kind in WHOLE:
+        review.saved()
     for line in losses(fields, kind):
         show_info(line)
     return [str(target)]

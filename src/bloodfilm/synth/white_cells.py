@@ -94,6 +94,8 @@ class WhiteCell:
         Optical density.
     cover : (H, W) float32
         How much of a pixel the cell covers, 0 to 1.
+    nucleus : (H, W) float32
+        How much of a pixel its nucleus covers, 0 to 1.
     code : int
         Class code in `LLD`.
     attributes : tuple of int
@@ -102,6 +104,7 @@ class WhiteCell:
 
     density: Image
     cover: Image
+    nucleus: Image
     code: int
     attributes: tuple[int, ...]
 
@@ -149,4 +152,5 @@ def draw_white_cell(name: str, red_cell_diameter: float, stains: Stains, rng: np
         "prominent" if vacuoles.max() > 0.3 else "absent",
     )
     codes = tuple(attribute.code(word) for attribute, word in zip(LLD.attributes, words, strict=True))
-    return WhiteCell(np.maximum(density, 0) * cell_cover[..., None], cell_cover, LLD.class_code(name), codes)
+    density = np.maximum(density, 0) * cell_cover[..., None]
+    return WhiteCell(density, cell_cover, nucleus_cover, LLD.class_code(name), codes)

@@ -1,0 +1,76 @@
+"""Reviews that were not saved, because napari ended before: found, restored or given up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Shapes
+
+from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, shapes_arguments, spatial
+from bloodfilm.napari.review import Review
+from bloodfilm.review.edits import ID, KIND, SHAPE, VERTICES
+from bloodfilm.review.journal import Journal, JournalError, Replayed, left, read, start_again
+from bloodfilm.review.session import Session
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+
+def unsaved(image: Image) -> tuple[list[Replayed], list[str]]:
+    """Return the reviews of cells on `image` that nobody saved, the oldest first, and why some cannot be read."""
+    reviews, problems = [], []
+    for path in left(_source(image), image.name):
+        try:
+            replayed = read(path)
+        except JournalError as error:
+            problems.append(str(error))
+            continue
+        if _is_of(replayed, image):
+            reviews.append(replayed)
+    return reviews, problems
+
+
+def restore(viewer: ViewerModel, image: Image, replayed: Replayed) -> Shapes:
+    """Add the cells of a review that was not saved to `viewer`, to go on where it ended.
+
+    Raises
+    ------
+    JournalError
+        If another window did so.
+    """
+    about, table = dict(replayed.about), replayed.history.table
+    source, name = _source(image), image.name
+    journal = start_again(replayed, source, name) if replayed.problem else Journal.resume(replayed)
+    features = table.drop(columns=list(SHAPE)).reset_index(names=ID)
+    known = _metadata(about["metadata"])
+    seen = image.metadata.get(METADATA_KEY, {}).get("pictures", {})
+    metadata = {METADATA_KEY: known | {"pictures": known.get("pictures", {}) | seen}}
+    vocabulary = layer_vocabulary(metadata)
+    arguments = shapes_arguments(list(table[VERTICES]), features, vocabulary, about["name"], about["ndim"])
+    arguments |= {"shape_type": list(table[KIND]) or "rectangle", "metadata": metadata} | spatial(image)
+    layer = Shapes(arguments.pop("data"), **arguments)
+    review = Review.of(layer, session=Session(replayed.history, source, name, about, journal=journal))
+    review.show(about.get("min_score", 0.0))
+    viewer.add_layer(layer)
+    Review.of(layer, viewer)
+    return layer
+
+
+def _source(image: Image) -> Path | None:
+    return Path(image.source.path) if image.source.path else None
+
+
+def _is_of(replayed: Replayed, image: Image) -> bool:
+    """Tell if the cells of a review lie on a picture of the size of `image`."""
+    data = image.data[0] if image.multiscale else image.data
+    height, width = data.shape[image.ndim - 2 : image.ndim]
+    pictures = _metadata(replayed.about.get("metadata", {})).get("pictures", {}).values()
+    return all((picture["width"], picture["height"]) == (width, height) for picture in pictures)
+
+
+def _metadata(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata that `bloodfilm.napari.review` made plain as they were."""
+    pictures = {tuple(index): picture for index, picture in content.get("pictures", [])}
+    return content | ({"pictures": pictures} if pictures else {})

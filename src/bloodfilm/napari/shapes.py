@@ -1,0 +1,59 @@
+"""The shapes of a Shapes layer as a table, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bloodfilm.review.edits import ID, KIND, SHAPE, VERTICES
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Shapes
+
+
+def frame_of(layer: Shapes, shapes: bool = True) -> pd.DataFrame:
+    """Return the features of `layer`, and its `shapes`, as a table of `bloodfilm.review.edits`."""
+    features = layer.features
+    ids = features[ID].astype(object).fillna("") if ID in features else [""] * len(features)
+    table = features.drop(columns=ID, errors="ignore").set_axis(pd.Index(ids, name=ID, dtype=object))
+    if not shapes:
+        return table
+    columns = ([np.array(shape) for shape in layer.data], list(layer.shape_type))
+    return table.assign(**{n: pd.Series(c, table.index, dtype=object) for n, c in zip(SHAPE, columns, strict=True)})
+
+
+def fill(layer: Shapes, shapes: pd.DataFrame, features: pd.DataFrame, colours: npt.NDArray[np.float32]) -> None:
+    """Make `layer` show other shapes, the columns `SHAPE`, with their features and the colours of their edges."""
+    width = layer.edge_width[0] if layer.nshapes else layer.current_edge_width
+    layer.selected_data = set()
+    with layer.events.features.blocker():
+        layer.data = []
+        if len(shapes):
+            drawn = list(zip(shapes[VERTICES], shapes[KIND], strict=True))
+            layer.add(drawn, edge_color=colours, face_color="transparent", edge_width=width)
+    layer.features = features
+
+
+def recolour(layer: Shapes, rows: Sequence[int], colours: npt.NDArray[np.float32]) -> None:
+    """Give the edges of some shapes of `layer` their `colours` (N, 4).
+
+    Setting `Shapes.edge_color` does it for all shapes one by one: a quarter of a second for 10,000.
+    """
+    layer._data_view.update_edge_colors(rows, colours)
+    layer.events.edge_color()
+
+
+def centre_on(viewer: ViewerModel, vertices: npt.NDArray[Any], layer: Shapes) -> None:
+    """Bring a shape of `layer` to the middle of the canvas, on its slice of a stack."""
+    world = np.asarray(layer.data_to_world(np.asarray(vertices, float).mean(0)))
+    if len(world) > 2:
+        point = np.array(viewer.dims.point)
+        point[-len(world) : -2] = world[:-2]
+        viewer.dims.point = tuple(point)
+    camera = viewer.scene.camera
+    camera.center = (*camera.center[:-2], *world[-2:])

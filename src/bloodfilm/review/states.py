@@ -1,0 +1,85 @@
+"""The columns that say who looked at a cell and what came of it, and how sure a model's reading is."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bloodfilm.cells import Cells
+from bloodfilm.vocabulary import UNKNOWN
+
+REVIEW, REVIEWER, REVIEWED_AT = COLUMNS = ("review", "reviewer", "reviewed_at")
+ACCEPTED, CHANGED, REJECTED, UNREVIEWED = STATES = ("accepted", "changed", "rejected", "")
+
+
+def with_review(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame` with the columns of the review, of the right kind; whatever is no state becomes unreviewed."""
+    found = {name: frame[name] if name in frame else pd.Series("", frame.index) for name in COLUMNS}
+    states = found[REVIEW].astype(object)
+    texts = {name: found[name].astype(object).fillna("").astype(str) for name in (REVIEWER, REVIEWED_AT)}
+    known = pd.Categorical(states.where(states.isin(STATES), UNREVIEWED), categories=STATES)
+    return frame.assign(**{REVIEW: pd.Series(known, frame.index), **texts})
+
+
+def reviewed(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which rows somebody looked at."""
+    return np.asarray(frame[REVIEW] != UNREVIEWED)
+
+
+def is_rejected(cells: Cells) -> npt.NDArray[np.bool_]:
+    """Tell which cells (N,) a reviewer rejected."""
+    return np.isin(_states(cells), REJECTED)
+
+
+def _states(cells: Cells) -> npt.NDArray[Any]:
+    return np.asarray(cells.extra.get(REVIEW, np.full(len(cells), UNREVIEWED)), str)
+
+
+def kept(cells: Cells) -> Cells:
+    """Return the cells without those that a reviewer rejected: these count nowhere, and nothing learns from them."""
+    return cells[~is_rejected(cells)]
+
+
+def stamp(reviewer: str | None = None) -> dict[str, str]:
+    """Return who reviews, by default the user of the computer, and when: ISO 8601, in UTC."""
+    return {REVIEWER: reviewer or user(), REVIEWED_AT: datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def doubt(cells: Cells) -> npt.NDArray[np.float32]:
+    """Return how doubtful the readings of each cell (N,) are, from 0 to 1: see `doubt_of`."""
+    seen = np.isin(_states(cells), (ACCEPTED, CHANGED, REJECTED))
+    return doubt_of(cells.scores, cells.class_scores, cells.attribute_scores, cells.codes != UNKNOWN, seen)
+
+
+def doubt_of(
+    scores: npt.ArrayLike,
+    class_scores: npt.ArrayLike,
+    attribute_scores: npt.ArrayLike,
+    typed: npt.ArrayLike,
+    seen: npt.ArrayLike,
+) -> npt.NDArray[np.float32]:
+    """Return 1 - p(cell) p(type) p(attributes) of N cells; 0 of those that were `seen` by a reviewer.
+
+    p(attributes) is the geometric mean of `attribute_scores` (N, A), so that seven readings do not outweigh the
+    type. A type without a score is sure if there is one (`typed`), and else all doubt; attributes without a score
+    do not count.
+    """
+    type_scores = np.asarray(class_scores, float)
+    type_scores = np.where(np.isnan(type_scores), np.asarray(typed, float), type_scores)
+    readings = np.asarray(attribute_scores, float)
+    logs = np.log(np.clip(np.where(np.isnan(readings), 1.0, readings), 1e-6, 1))
+    count = np.maximum((~np.isnan(readings)).sum(1), 1)
+    sure = np.asarray(scores, float) * type_scores * np.exp(logs.sum(1) / count)
+    return np.where(np.asarray(seen, bool), 0.0, 1 - sure).astype(np.float32)
