@@ -21,8 +21,11 @@ LAB_FROM_LMS = np.diag([1 / np.sqrt(3), 1 / np.sqrt(6), 1 / np.sqrt(2)]) @ np.ar
 )
 """Decorrelated axes of Reinhard et al. (2001), of logarithms of three channels."""
 
+GLASS = 2
+"""Percentile of the optical densities that is empty glass, which cameras show in any colour."""
+
 MIN_DENSITY = 0.15
-"""Pixels of a lower optical density are empty glass."""
+"""Pixels of a lower optical density above that of glass show no stain."""
 
 EXTREME = 1
 """Percentile of directions that counts as a pure stain."""
@@ -54,10 +57,13 @@ def reinhard(source: FloatArray, target: FloatArray) -> Stain:
 
 def macenko(source: FloatArray, target: FloatArray) -> Stain:
     """Return the map that gives `target` the two stains of `source`, as strong (Macenko et al., 2009)."""
+    our_glass, their_glass = (np.percentile(density, GLASS, axis=0) for density in (source, target))
+    source, target = source - our_glass, target - their_glass
     ours, theirs = _stains(source), _stains(target)
     strength = _strongest(source, ours) / np.maximum(_strongest(target, theirs), 1e-6)
     rest = np.eye(3) - theirs @ np.linalg.pinv(theirs)
-    return Stain(matrix=(ours @ np.diag(strength) @ np.linalg.pinv(theirs) + rest).tolist(), offset=[0.0, 0.0, 0.0])
+    matrix = ours @ np.diag(strength) @ np.linalg.pinv(theirs) + rest
+    return Stain(matrix=matrix.tolist(), offset=(our_glass - matrix @ their_glass).tolist())
 
 
 def _stains(density: FloatArray) -> FloatArray:
