@@ -101,7 +101,15 @@ def test_the_first_rooms_do_without_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["bloodfilm", "bloodfilm.cli", "bloodfilm.io.coco", "bloodfilm.io.lld.dataset", "bloodfilm.synth"]
+    "module",
+    [
+        "bloodfilm",
+        "bloodfilm.cli",
+        "bloodfilm.io.coco",
+        "bloodfilm.io.lld.dataset",
+        "bloodfilm.synth",
+        "bloodfilm.film.report",
+    ],
 )
 def test_importing_loads_neither_torch_nor_a_gui(module: str) -> None:
     assert not loaded_by(f"import {module}") & {"torch", *GUI}

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from bloodfilm.cells import Cells, Field
     from bloodfilm.detection.detector import Detector, detect
     from bloodfilm.evaluation.report import evaluate
+    from bloodfilm.film.film import Film, read_films
+    from bloodfilm.film.report import write_report
+    from bloodfilm.film.summary import Summary, summarise
     from bloodfilm.io.coco import read_coco, write_coco
     from bloodfilm.io.formats import read_fields, write_fields
     from bloodfilm.io.images import read_image
@@ -27,6 +30,11 @@ _HOMES = {
     "Detector": "detection.detector",
     "detect": "detection.detector",
     "evaluate": "evaluation.report",
+    "Film": "film.film",
+    "read_films": "film.film",
+    "write_report": "film.report",
+    "Summary": "film.summary",
+    "summarise": "film.summary",
     "read_coco": "io.coco",
     "write_coco": "io.coco",
     "read_fields": "io.formats",
@@ -46,18 +54,23 @@ __all__ = [
     "Cells",
     "Detector",
     "Field",
+    "Film",
     "Settings",
+    "Summary",
     "Vocabulary",
     "detect",
     "evaluate",
     "read_coco",
     "read_fields",
+    "read_films",
     "read_image",
     "read_lld",
+    "summarise",
     "train",
     "write_coco",
     "write_csv",
     "write_fields",
+    "write_report",
 ]
 
 

@@ -10,6 +10,7 @@ import typer
 
 from bloodfilm.cli.detection import demo, detect
 from bloodfilm.cli.evaluation import evaluate
+from bloodfilm.cli.film import report
 from bloodfilm.cli.labels import convert, synth
 from bloodfilm.cli.options import UNUSABLE, console
 from bloodfilm.cli.training import import_weights, models, train
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find white blood cells on blood films, name their type and read their morphology. Not a diagnosis.",
 )
-for command in (detect, demo, train, import_weights, evaluate, convert, synth, models):
+for command in (detect, demo, train, import_weights, evaluate, report, convert, synth, models):
     app.command()(command)
 
 

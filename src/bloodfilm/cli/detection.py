@@ -83,6 +83,7 @@ def detect(
     finally:
         if fields or failures:
             info = provenance(detector, min_score=min_score, tile=tile, region=region, pixel_size=pixel_size)
+            info["pictures"] = _way(out, common)
             count = _write_results(out, formats, fields, failures, info, lowest)
             console.print(f"{count} cells on {len(fields)} of {len(pictures)} pictures -> {out}")
             _tell_unlike(fields)
@@ -163,6 +164,11 @@ def _common_folder(paths: list[Path]) -> str:
 def _name(picture: Path, common: str) -> str:
     """Name a picture by its path relative to the folder `common`, by its whole path without one."""
     return Path(os.path.relpath(picture, common) if common else os.path.abspath(picture)).as_posix()
+
+
+def _way(start: Path, folder: str) -> str:
+    """Return how to go from `start` to `folder`; "" is where absolute names need no way."""
+    return Path(os.path.relpath(folder, start)).as_posix() if folder else ""
 
 
 def _named(field: Field, common: str) -> Field:

@@ -18,6 +18,8 @@ def provenance(detector: Detector, **settings: Any) -> dict[str, Any]:
         "torch": torch.__version__,
         "model": detector.card.name,
         "model_sha256": detector.card.sha256,
+        "types": list(detector.card.classes),
+        "attributes": list(detector.card.attributes),
         "device": str(detector.device),
         "precision": str(detector.precision).removeprefix("torch."),
         "max_overlap": MAX_OVERLAP,

@@ -1,0 +1,1 @@
+"""Cells of many fields to what a person reads: differential count, morphology bank, quality, report."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field
@@ -57,6 +57,7 @@ class _Category(BaseModel):
 
 
 class CocoFile(BaseModel):
+    info: Annotated[dict[str, Any], BeforeValidator(lambda info: info if isinstance(info, dict) else {})] = {}
     images: list[_Image]
     annotations: list[_Annotation] = []
     categories: list[_Category] = []
@@ -64,7 +65,7 @@ class CocoFile(BaseModel):
 
 
 def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Field]:
-    """Read a COCO file, LLD's own among them; its pictures are beside it or in LLD's folders.
+    """Read a COCO file, LLD's own among them; its pictures are beside it, in LLD's folders or where it says.
 
     Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`, with a warning. Boxes are
     cut at the picture's edge; those without area inside it are left out, with a warning. ``iscrowd`` marks
@@ -79,9 +80,15 @@ def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Fie
         If the file is no COCO file, or a box is not finite.
     """
     path = Path(path)
-    pictures = Pictures(picture_folders(path.parent, path.stem))
     content = parse_coco(path)
-    return to_fields(content, path, pictures.find, vocabulary or content.vocabulary or LLD)
+    return to_fields(content, path, pictures_of(content, path).find, vocabulary or content.vocabulary or LLD)
+
+
+def pictures_of(content: CocoFile, path: Path, first: Path | None = None) -> Pictures:
+    """Return the pictures in the folder `first`, beside the file at `path`, and where ``info.pictures`` says."""
+    further = [path.parent / str(folder) for folder in [content.info.get("pictures")] if folder]
+    folders = [*([first] if first else []), *picture_folders(path.parent, path.stem), *further]
+    return Pictures(folder for folder in folders if folder.is_dir())
 
 
 def to_fields(

@@ -89,6 +89,9 @@ class DetectWidget(QWidget):
         self.table = QPushButton("Show table")
         self.table.clicked.connect(self._on_table)
         self.table.setEnabled(False)
+        self.look = QPushButton("Look through the cells")
+        self.look.clicked.connect(self._on_look)
+        self.look.setEnabled(False)
         note = QLabel("Research software: not a diagnosis.")
         note.setStyleSheet("color: gray")
         form = QFormLayout()
@@ -110,6 +113,7 @@ class DetectWidget(QWidget):
         layout.addWidget(self.progress)
         layout.addWidget(self.summary)
         row = QHBoxLayout()
+        row.addWidget(self.look)
         row.addWidget(self.table)
         layout.addLayout(row)
         layout.addStretch()
@@ -219,6 +223,7 @@ class DetectWidget(QWidget):
         shapes.mode = "select"
         self.viewer.layers.selection.active = shapes
         self.table.setEnabled(True)
+        self.look.setEnabled(True)
         self._summarise(shapes)
 
     def _on_failed(self, message: str) -> None:
@@ -259,6 +264,10 @@ class DetectWidget(QWidget):
         lines.append(f"<span style='color:gray'>{self._results[layer]}</span>")
         self._say("<br>".join(lines))
 
+    def _on_look(self) -> None:
+        self.viewer.layers.selection.active = self._result_layer()
+        self.viewer.window.add_plugin_dock_widget("bloodfilm", "Look through the cells")
+
     def _on_table(self) -> None:
         self.viewer.layers.selection.active = self._result_layer()
         show_table(self.viewer)
@@ -266,6 +275,7 @@ class DetectWidget(QWidget):
     def _on_layer_removed(self, event: Any) -> None:
         self._results.pop(event.value, None)
         self.table.setEnabled(bool(self._results))
+        self.look.setEnabled(bool(self._results))
 
     def _say(self, text: str) -> None:
         self.summary.setText(text)

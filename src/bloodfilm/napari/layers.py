@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 METADATA_KEY = "bloodfilm"
 REGIONS_KEY = "labelled_regions"
 ORIGIN = ("patient", "field", "magnification", "diagnosis")
+UM_PER_PX = "um_per_px"
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -72,8 +73,11 @@ def cells_layer(
     features = with_review(features)
     if ID not in features:
         features.insert(0, ID, pd.Series(new_ids(len(cells)), dtype=str))
+    about = {"vocabulary": cells.vocabulary.to_dict(), **(metadata or {})}
+    if cells.scale and cells.scale.sure:
+        about[UM_PER_PX] = cells.scale.um_per_px
     return shapes_arguments(to_rectangles(cells.boxes, index), features, cells.vocabulary, name, len(index) + 2) | {
-        "metadata": {METADATA_KEY: {"vocabulary": cells.vocabulary.to_dict(), **(metadata or {})}}
+        "metadata": {METADATA_KEY: about}
     }
 
 

@@ -40,12 +40,15 @@ def fill(layer: Shapes, shapes: pd.DataFrame, features: pd.DataFrame, colours: n
 
 
 def recolour(layer: Shapes, rows: Sequence[int], colours: npt.NDArray[np.float32]) -> None:
-    """Give the edges of some shapes of `layer` their `colours` (N, 4).
+    """Give the edges of some shapes of `layer` their `colours` (N, 4), those that have others.
 
     Setting `Shapes.edge_color` does it for all shapes one by one: a quarter of a second for 10,000.
     """
-    layer._data_view.update_edge_colors(rows, colours)
-    layer.events.edge_color()
+    chosen = np.asarray(rows, int)
+    other = ~np.isclose(layer.edge_color[chosen], colours, atol=1e-3).all(1)
+    if other.any():
+        layer._data_view.update_edge_colors(chosen[other].tolist(), colours[other])
+        layer.events.edge_color()
 
 
 def centre_on(viewer: ViewerModel, vertices: npt.NDArray[Any], layer: Shapes) -> None:

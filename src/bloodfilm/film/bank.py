@@ -1,0 +1,108 @@
+"""The morphology bank: which values the attributes of a film's cells have, and that as a text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bloodfilm.film.count import COUNTED, Differential
+from bloodfilm.vocabulary import Vocabulary
+
+ALL = "all types"
+MIXED, NOT_ASSESSED = "mixed", "not assessed"
+MARGIN = 0.1
+"""By more than this share of the cells the most frequent value must lead the next, or the attribute is mixed."""
+
+SENTENCES = {
+    "cell_size": "Cell size is {}.",
+    "nuclear_chromatin": "The nuclear chromatin is {}",
+    "nuclear_shape": " and the nuclear shape {}.",
+    "nucleolus": "Nucleoli are {},",
+    "cytoplasm": " the cytoplasm is {}",
+    "cytoplasmic_basophilia": " and its basophilia {}.",
+    "cytoplasmic_vacuoles": "Vacuoles are {}.",
+}
+"""Our wording of the papers' masked text for the attributes of LLD."""
+
+
+def morphology_bank(table: pd.DataFrame, vocabulary: Vocabulary) -> pd.DataFrame:
+    """Return how often each value of each attribute was read, over all types and for each type found.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `bloodfilm.film.count.cell_table`; only what is counted counts.
+
+    Returns
+    -------
+    DataFrame
+        ``type``, ``attribute``, ``value``, ``count``, ``of`` (cells of which the attribute is known) and ``share``
+        (NaN where it is known of none).
+    """
+    names = list(vocabulary.attribute_names)
+    counted = table.loc[table["status"] == COUNTED, ["class", *names]].astype(str)
+    types = [ALL, *counted["class"].value_counts().index]
+    read = pd.concat([counted.assign(**{"class": ALL}), counted]).melt("class", names, "attribute", "value")
+    values = [(kind, a.name, value) for kind in types for a in vocabulary.attributes for value in a.values]
+    index = pd.MultiIndex.from_tuples(values, names=["type", "attribute", "value"])
+    counts = read.groupby(["class", "attribute", "value"]).size().reindex(index, fill_value=0)
+    bank = counts.rename("count").reset_index()
+    bank["of"] = bank.groupby(["type", "attribute"])["count"].transform("sum")
+    return bank.assign(share=bank["count"] / bank["of"].where(bank["of"] > 0))
+
+
+def majority(bank: pd.DataFrame) -> pd.DataFrame:
+    """Return the word of each type (rows) for each attribute: a value, "mixed" or "not assessed"."""
+    key = ["type", "attribute"]
+    ranked = bank.sort_values("count", ascending=False, kind="stable")
+    place = ranked.groupby(key).cumcount()
+    first = ranked[place == 0].set_index(key)
+    second = ranked[place == 1].set_index(key)["count"].reindex(first.index, fill_value=0)
+    mixed = first["count"] - second <= MARGIN * first["of"]
+    words = np.select([first["of"] == 0, mixed], [NOT_ASSESSED, MIXED], first["value"])
+    table = pd.Series(words, first.index, dtype=object).unstack()
+    return table.reindex(index=bank["type"].unique(), columns=bank["attribute"].unique())
+
+
+def dominant_types(counts: Differential) -> list[str]:
+    """Return the most frequent types, more than one only if as many cells have them; none without cells."""
+    types = counts.types
+    return list(types.index[types["count"] == types["count"].max()])
+
+
+def masked_text(counts: Differential, words: pd.DataFrame, fields: int) -> list[str]:
+    """Return what the film shows in paragraphs: the count, the dominant type's morphology, that of all cells.
+
+    `words` are those of `majority`, `fields` the number of pictures that were searched.
+    """
+    total, where = counts.total + counts.unknown, f"on {_number(fields, 'field')}"
+    if not total:
+        return [f"No white cell was counted {where}."]
+    first = f"{_number(total, 'white cell')} {'was' if total == 1 else 'were'} counted {where}"
+    lead = dominant_types(counts)
+    morphology = [_morphology(name, words.loc[name]) for name in (*lead, ALL) if len(words)]
+    if not lead:
+        return [f"{first}, none with a known type.", *morphology]
+    share = f"{counts.types.loc[lead[0], 'share']:.0%}"
+    rest = counts.types.drop(index=lead)
+    if len(lead) > 1:
+        first += f"; the predominant types are {' and '.join(map(str.lower, lead))} ({share} each"
+    else:
+        first += f"; the predominant type is {lead[0].lower()} ({share}"
+    first += f" of {_number(counts.total, 'cell')} with a known type)"
+    first += f", followed by {rest.index[0].lower()} ({rest['share'].iloc[0]:.0%})." if len(rest) else "."
+    return [first, *morphology]
+
+
+def _morphology(name: str, words: pd.Series) -> str:
+    """Return the sentences with the words of one type in their slots; attributes of others' vocabularies are listed."""
+    if (words == NOT_ASSESSED).all():
+        return f"{name.capitalize()}: morphology was not assessed."
+    if set(words.index) == set(SENTENCES):
+        text = " ".join(template.format(words[name]) for name, template in SENTENCES.items())
+        return f"{name.capitalize()}: {text.replace('  ', ' ')}"
+    return f"{name.capitalize()}: " + ", ".join(f"{a.replace('_', ' ')} {word}" for a, word in words.items()) + "."
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,307 @@
+"""The Cells panel in a real window, by mouse clicks where a user would click."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import dask.array as da
+import numpy as np
+import pytest
+from napari.layers import Shapes
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QTableView
+
+from bloodfilm.cells import Cells, Scale
+from bloodfilm.napari.cells_widget import CellsWidget
+from bloodfilm.napari.gallery.arrangement import Range
+from bloodfilm.napari.layers import cells_layer, to_rectangles
+from bloodfilm.palette import apart, colour, ramp
+from bloodfilm.vocabulary import LLD
+
+TITLE = "Look through the cells"
+
+
+def add_cells(viewer, cells: Cells, name: str = "field cells") -> Shapes:
+    arguments = cells_layer(cells, name)
+    return viewer.add_shapes(arguments.pop("data"), **arguments)
+
+
+@pytest.fixture
+def open_panel(viewer_model, qtbot) -> Iterator[Callable[[], CellsWidget]]:
+    """Show the panel on a viewer without a canvas."""
+    panels = []
+
+    def show() -> CellsWidget:
+        panel = CellsWidget(viewer_model)
+        qtbot.addWidget(panel)
+        panel.resize(390, 1000)
+        with qtbot.waitExposed(panel):
+            panel.show()
+        panels.append(panel)
+        return panel
+
+    yield show
+    for panel in panels:
+        panel.close()
+
+
+@pytest.fixture
+def shown(viewer_model, open_panel, picture: np.ndarray, cells: Cells) -> tuple[CellsWidget, Shapes]:
+    """The panel, beside a picture with three cells: Neutrophil 0.9, unknown 0.5, Myeloblast 0.7."""
+    viewer_model.add_image(picture, rgb=True, name="field")
+    layer = add_cells(viewer_model, cells)
+    return open_panel(), layer
+
+
+def titles(panel: CellsWidget) -> list[str]:
+    return [group.title for group in panel.gallery.grid.groups]
+
+
+def rows(panel: CellsWidget) -> list[int]:
+    return [int(row) for group in panel.gallery.grid.groups for row in group.rows]
+
+
+def click(panel: CellsWidget, row: int, qtbot, modifier=Qt.KeyboardModifier.NoModifier) -> None:
+    """Click on the tile of a cell with the mouse."""
+    gallery = panel.gallery
+    place = gallery.visualRect(gallery.grid.index(int(gallery.grid.places([row])[0]))).center()
+    qtbot.mouseClick(gallery.viewport(), Qt.MouseButton.LeftButton, modifier, place)
+
+
+def pick(menu, data) -> None:
+    menu.setCurrentIndex(menu.findData(data))
+    menu.activated.emit(menu.currentIndex())
+
+
+def on_canvas(window) -> np.ndarray:
+    """Return where the middle of the canvas is on the picture."""
+    return np.array(window.scene.camera.center[-2:])
+
+
+def test_cells_stand_in_groups_of_their_type(shown) -> None:
+    panel, _ = shown
+    assert titles(panel) == ["Myeloblast", "Neutrophil", "unknown type"]
+    assert rows(panel) == [2, 0, 1]
+    assert "3 cells, 0 reviewed" in panel.count.text()
+
+
+def test_a_click_in_the_gallery_selects_the_cell_and_brings_it_to_the_middle(shown, viewer_model, qtbot) -> None:
+    panel, layer = shown
+    click(panel, 2, qtbot)
+    assert layer.selected_data == {2}
+    np.testing.assert_allclose(on_canvas(viewer_model), (120, 25))
+    assert panel.panel.type.currentText() == "Myeloblast"
+    click(panel, 0, qtbot, Qt.KeyboardModifier.ControlModifier)
+    assert layer.selected_data == {0, 2}
+    assert panel.panel.type.currentIndex() == -1, "the two are of different types"
+
+
+def test_a_cell_selected_in_the_table_of_napari_is_shown_everywhere(window, picture, cells: Cells, qtbot) -> None:
+    window.add_image(picture, rgb=True, name="field")
+    layer = add_cells(window, cells)
+    _, panel = window.window.add_plugin_dock_widget("bloodfilm", TITLE)
+    _, features = window.window.add_plugin_dock_widget("napari", "Features table widget")
+    table = features.findChild(QTableView)
+    place = table.visualRect(table.model().index(1, 2)).center()
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert layer.selected_data == {1}
+    assert panel.gallery.rows() == {1}
+    np.testing.assert_allclose(on_canvas(window), (65, 125))
+    window.window.remove_dock_widget(panel)
+    layer.selected_data = {0}
+    assert panel.cells is None, "a closed panel has let go of the viewer"
+
+
+def test_a_cell_clicked_on_the_canvas_is_selected_in_the_gallery_and_nothing_moves(shown, viewer_model) -> None:
+    panel, layer = shown
+    before = on_canvas(viewer_model)
+    drag = panel._during_drag(panel.viewer, type("Press", (), {"type": "mouse_press"}))
+    next(drag)
+    layer.selected_data = {1}
+    assert panel.gallery.rows() == {1}
+    np.testing.assert_allclose(on_canvas(viewer_model), before)
+
+
+def test_the_canvas_zooms_to_a_tiny_cell_and_leaves_a_view_that_shows_it_well(shown, viewer_model) -> None:
+    _, layer = shown
+    viewer_model.scene.camera.zoom = 0.1
+    layer.selected_data = {0}
+    zoom = viewer_model.scene.camera.zoom
+    assert 0.1 < 60 * zoom / min(viewer_model.canvas.size) < 0.6
+    layer.selected_data = {1}
+    assert viewer_model.scene.camera.zoom == zoom
+
+
+def test_tiles_show_the_picture_at_one_scale(shown, picture: np.ndarray) -> None:
+    panel, _ = shown
+    sides = {place.side for place in panel._places}
+    assert len(sides) == 1
+    side = round(sides.pop())
+    crop = panel.crops.cutter.cut(panel._places[1], side)
+    top, left = round(65 - side / 2), round(125 - side / 2)
+    np.testing.assert_array_equal(crop, picture[top : top + side, left : left + side])
+    assert panel._tile(1, 80).crop.width() == 80
+
+
+def test_group_sort_and_filter(shown) -> None:
+    panel, _ = shown
+    pick(panel.group, None)
+    assert rows(panel) == [0, 2, 1], "highest score first"
+    panel.direction.click()
+    assert rows(panel) == [1, 2, 0]
+    panel.filter.set_condition("score", Range(0.6, 1))
+    assert rows(panel) == [2, 0]
+    assert "2 of 3 cells" in panel.count.text()
+    panel.filter.chips.findChildren(type(panel.direction))[-1].click()
+    assert rows(panel) == [1, 2, 0]
+
+
+def test_a_click_on_the_legend_shows_only_that_type(shown) -> None:
+    panel, _ = shown
+
+    def chip(word: str):
+        return next(c for c in panel.legend.findChildren(type(panel.direction)) if c.text().startswith(word))
+
+    assert chip("Neutrophil").text().split() == ["Neutrophil", "1"]
+    chip("Neutrophil").click()
+    assert rows(panel) == [0]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("class", [colour(name, LLD.classes) for name in ("Neutrophil", "unknown type", "Myeloblast")]),
+        ("cell_size", [apart(("small", "medium", "large"))["large"], "#f2f2f2", "#f2f2f2"]),
+        ("score", [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in (ramp([0.9, 0.5, 0.7]) * 255).astype(int).tolist()]),
+        ("review", ["#f2f2f2"] * 3),
+    ],
+)
+def test_boxes_take_the_colours_of_the_column_that_is_chosen(shown, column: str, expected: list[str]) -> None:
+    panel, layer = shown
+    pick(panel.colour, column)
+    found = (layer.edge_color[:, :3] * 255).round()
+    wanted = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in expected])
+    np.testing.assert_allclose(found, wanted, atol=6)
+
+
+def test_a_type_chosen_in_the_panel_changes_cell_box_and_legend_at_once(shown, qtbot) -> None:
+    panel, layer = shown
+    click(panel, 2, qtbot)
+    panel.panel.type.picked.emit("Monocyte")
+    assert layer.features["class"].tolist() == ["Neutrophil", "unknown type", "Monocyte"]
+    assert panel._tile(2, 80).mark == "changed"
+    assert panel._tile(2, 80).colour.name() == colour("Monocyte", LLD.classes)
+    assert rows(panel) == [2, 0, 1], "it stays where it stood until the user sorts again"
+    assert not panel.stale.isHidden() and "1 reviewed" in panel.count.text()
+    panel.stale.click()
+    assert titles(panel) == ["Neutrophil", "Monocyte", "unknown type"]
+    panel.bar.undo.click()
+    assert layer.features["class"].tolist() == ["Neutrophil", "unknown type", "Myeloblast"]
+
+
+def test_an_attribute_is_changed_on_all_selected_cells(shown) -> None:
+    panel, layer = shown
+    layer.selected_data = {0, 1}
+    choice, _ = panel.panel.choices["nucleolus"]
+    assert choice.currentIndex() == -1
+    panel.panel.attribute_picked.emit("nucleolus", "inconspicuous")
+    assert layer.features["nucleolus"].tolist()[:2] == ["inconspicuous"] * 2
+    assert choice.currentText() == "inconspicuous"
+
+
+def test_accept_next_and_reject_go_through_the_cells(shown, qtbot) -> None:
+    panel, layer = shown
+    click(panel, 0, qtbot)
+    for button in (panel.bar.accept, panel.bar.next, panel.bar.reject, panel.bar.doubtful):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert layer.features["review"].tolist() == ["accepted", "rejected", ""]
+    assert layer.selected_data == {2}
+    assert layer.edge_color[1, 3] < 0.5, "rejected boxes are faint"
+
+
+def test_a_drawn_cell_comes_into_the_gallery(shown, qtbot) -> None:
+    panel, layer = shown
+    layer.add(to_rectangles([[120, 100, 160, 140]]), shape_type="rectangle")
+    qtbot.waitUntil(lambda: len(rows(panel)) == 4)
+    assert (panel._places[3].x, panel._places[3].y) == (140, 120)
+
+
+def test_measured_size_is_in_micrometres_where_the_scale_is_known(viewer_model, open_panel, picture, cells) -> None:
+    viewer_model.add_image(picture, rgb=True, name="field")
+    scale = Scale((0.1, 0.2), 0.01, 30, True, (1, 1))
+    layer = add_cells(viewer_model, replace(cells, scale=scale))
+    panel = open_panel()
+    layer.selected_data = {0}
+    assert f"{np.sqrt(50 * 0.1 * 60 * 0.2):.1f} µm across" in panel.panel.facts.text()
+
+
+def test_measurements_stand_in_the_panel_when_there_are_some(shown) -> None:
+    panel, layer = shown
+    layer.selected_data = {0}
+    assert panel.panel.measures.isHidden()
+    panel.panel.show_measures({"nucleus area": (61.2, "µm²")})
+    assert "61.2 µm²" in panel.panel.measures.text()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_of_a_stack_the_picture_of_the_cell_is_shown(viewer_model, open_panel, picture, cells, lazy, qtbot) -> None:
+    stack = np.stack([picture, picture[::-1]])
+    viewer_model.add_image(da.from_array(stack, chunks=(1, 160, 200, 3)) if lazy else stack, rgb=True, name="field")
+    arguments = cells_layer(cells, "field cells", (0,))
+    second = to_rectangles(cells.boxes[2:], (1,))
+    arguments["data"] = arguments["data"][:2] + second
+    viewer_model.add_shapes(arguments.pop("data"), **arguments)
+    panel = open_panel()
+    click(panel, 2, qtbot)
+    assert viewer_model.dims.current_step[0] == 1
+    np.testing.assert_allclose(on_canvas(viewer_model), (120, 25))
+    pick(panel.group, "picture")
+    assert titles(panel) == ["picture 0", "picture 1"]
+    qtbot.waitUntil(lambda: panel._tile(2, 80).crop is not None)
+
+
+def test_the_panel_follows_the_selected_layer_and_outlives_its_removal(shown, viewer_model, cells: Cells) -> None:
+    panel, layer = shown
+    second = add_cells(viewer_model, cells[:2], "more cells")
+    assert panel.cells.layer is second
+    viewer_model.layers.selection.active = viewer_model.layers["field"]
+    assert panel.cells.layer is second, "a picture has no cells to show"
+    viewer_model.layers.remove("more cells")
+    assert panel.cells.layer is layer
+    viewer_model.layers.remove("field")
+    assert panel._tile(0, 80).crop is None
+    viewer_model.layers.remove("field cells")
+    assert panel.cells is None and not panel.nothing.isHidden()
+
+
+def test_without_cells_the_panel_says_what_to_do(viewer_model, open_panel, picture: np.ndarray) -> None:
+    viewer_model.add_image(picture, rgb=True)
+    panel = open_panel()
+    assert not panel.nothing.isHidden() and "Detect white blood cells" in panel.nothing.text()
+    assert panel.parts.isHidden()
+
+
+def test_a_layer_of_another_program_is_shown_but_not_edited(viewer_model, open_panel, picture: np.ndarray) -> None:
+    viewer_model.add_image(picture, rgb=True)
+    viewer_model.add_shapes([[[5, 5], [40, 40]]], features={"class": ["cat"]}, name="foreign")
+    panel = open_panel()
+    assert titles(panel) == ["cat"]
+    assert panel.bar.isHidden() and not panel.panel.isEnabled()
+
+
+def test_opening_the_panel_loads_no_torch() -> None:
+    code = """
+import sys
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QApplication
+from bloodfilm.napari.cells_widget import CellsWidget
+application = QApplication([])
+panel = CellsWidget(ViewerModel())
+sys.exit("torch" in sys.modules)
+"""
+    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
+    assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
