@@ -14,7 +14,7 @@ from bloodfilm.cells import Field
 from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.checkpoint import Card, Stain
+from bloodfilm.nets.checkpoint import Card
 
 PICTURES, BATCH = 256, 16
 
@@ -48,8 +48,5 @@ def _batches(fields: Sequence[Field], card: Card) -> list[torch.Tensor]:
         image = resize(picture, fit(picture.shape, card.image_size))
         by_shape[image.shape].append(image)
     parts = [images[first : first + BATCH] for images in by_shape.values() for first in range(0, len(images), BATCH)]
-    return [normalised(torch.stack(part).float() / 255, card.stain) for part in parts]
-
-
-def normalised(images: torch.Tensor, stain: Stain | None) -> torch.Tensor:
-    return stain.apply(images) if stain else images
+    batches = [torch.stack(part).float() / 255 for part in parts]
+    return [card.stain.apply(batch) for batch in batches] if card.stain else batches
