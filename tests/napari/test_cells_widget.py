@@ -16,10 +16,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QTableView
 
 from bloodfilm.cells import Cells, Scale
+from bloodfilm.film.measure import measure
 from bloodfilm.napari.cells_widget import CellsWidget
 from bloodfilm.napari.gallery.arrangement import Range
 from bloodfilm.napari.layers import cells_layer, to_rectangles
 from bloodfilm.palette import apart, colour, ramp
+from bloodfilm.synth import draw_field
 from bloodfilm.vocabulary import LLD
 
 TITLE = "Look through the cells"
@@ -239,12 +241,23 @@ def test_measured_size_is_in_micrometres_where_the_scale_is_known(viewer_model, 
     assert f"{np.sqrt(50 * 0.1 * 60 * 0.2):.1f} µm across" in panel.panel.facts.text()
 
 
-def test_measurements_stand_in_the_panel_when_there_are_some(shown) -> None:
-    panel, layer = shown
-    layer.selected_data = {0}
-    assert panel.panel.measures.isHidden()
-    panel.panel.show_measures({"nucleus area": (61.2, "µm²")})
-    assert "61.2 µm²" in panel.panel.measures.text()
+def test_a_cell_is_measured_beside_what_was_predicted(viewer_model, open_panel, qtbot) -> None:
+    picture, cells = draw_field(480, 360, white_cells=3, seed=4)
+    tiny = cells.attributes.copy()
+    tiny[:, cells.vocabulary.attribute_names.index("cell_size")] = 0
+    viewer_model.add_image(picture, rgb=True, name="field")
+    scale = Scale((0.2, 0.2), 0.01, 30, True, (1, 1))
+    layer = add_cells(viewer_model, replace(cells, scale=scale, attributes=tiny))
+    panel = open_panel()
+    inside = (cells.boxes > 2).all(1) & (cells.boxes[:, 2:] < [478, 358]).all(1)
+    row = int(np.flatnonzero(inside)[0])
+    layer.selected_data = {row}
+    expected = measure(picture, replace(cells, scale=scale)).iloc[row]
+    qtbot.waitUntil(lambda: "measured" in panel.panel.measures.text(), timeout=20_000)
+    assert f"diameter {expected['cell_diameter_um']:.3g} µm" in panel.panel.measures.text()
+    assert "contradicts cell size" in panel.panel.measures.text()
+    layer.selected_data = set()
+    assert not panel.panel.measures.text()
 
 
 @pytest.mark.parametrize("lazy", [False, True])

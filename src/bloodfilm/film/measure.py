@@ -44,7 +44,7 @@ VACUOLE_LIGHT, VACUOLE_CONTRAST = 0.5, 0.05
 """A vacuole is lighter than half way from the cytoplasm to the empty film, and than its surroundings by so much."""
 
 
-def measure(image: npt.ArrayLike, cells: Cells) -> pd.DataFrame:
+def measure(image: npt.ArrayLike, cells: Cells, neighbours: npt.ArrayLike = ()) -> pd.DataFrame:
     """Measure the cells of a picture.
 
     Parameters
@@ -54,6 +54,8 @@ def measure(image: npt.ArrayLike, cells: Cells) -> pd.DataFrame:
     cells : Cells
         Their boxes say where to look, and which pixels belong to a neighbour. Micrometres, and squeezed pixels made
         square, come from their scale where it is sure.
+    neighbours : (M, 4), optional
+        Boxes of further cells, which keep their pixels and are not measured.
 
     Returns
     -------
@@ -69,6 +71,7 @@ def measure(image: npt.ArrayLike, cells: Cells) -> pd.DataFrame:
     picture = as_rgb(image)
     unit = cells.scale.um_per_px if cells.scale and cells.scale.sure else None
     light = empty_film(picture)
+    further = np.asarray(neighbours, np.float32).reshape(-1, 4)
     rows: list[dict[str, float | str]] = []
     for number, box in enumerate(cells.boxes):
         bounds = surroundings(box, picture.shape)
@@ -77,7 +80,8 @@ def measure(image: npt.ArrayLike, cells: Cells) -> pd.DataFrame:
         elif (box[:2] <= 1).any() or (box[2:] >= np.array(picture.shape[1::-1]) - 1).any():
             rows.append({REASON: CUT})
         else:
-            patch = cut_out(picture, box, np.delete(cells.boxes, number, 0), unit or (1, 1), light)
+            others = np.concatenate((np.delete(cells.boxes, number, 0), further))
+            patch = cut_out(picture, box, others, unit or (1, 1), light)
             rows.append({REASON: patch.failure} if patch.failure else {**_numbers(patch, unit), REASON: ""})
     frame = pd.DataFrame(rows, columns=[*MEASURES, REASON])
     return frame.astype({**dict.fromkeys(MEASURES, np.float64), REASON: str})

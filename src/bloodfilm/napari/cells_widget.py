@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.qt.threading import create_worker
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSplitter, QToolButton, QVBoxLayout, QWidget
@@ -20,6 +21,7 @@ from bloodfilm.napari.gallery.crops import Crops, Place, picture_below
 from bloodfilm.napari.gallery.filter_bar import FilterBar
 from bloodfilm.napari.gallery.grid import Gallery, Tile
 from bloodfilm.napari.gallery.layer_cells import LayerCells
+from bloodfilm.napari.gallery.measures import Measured, measuring
 from bloodfilm.napari.gallery.review_bar import ReviewBar
 from bloodfilm.napari.gallery.table import SCORE, TYPE, UNSEEN, bare, label, shows_cells
 from bloodfilm.napari.keys import keys
@@ -47,6 +49,7 @@ class CellsWidget(QWidget):
         self.cells: LayerCells | None = None
         self.crops: Crops | None = None
         self.panel: CellPanel | None = None
+        self._measured: tuple[Any, ...] | None = None
         self.review: Review | None = None
         self._places: list[Place] = []
         self._on_canvas = False
@@ -207,7 +210,7 @@ class CellsWidget(QWidget):
             self.panel.setParent(None)
             self.panel.deleteLater()
         self.gallery.set_keys({})
-        self.cells = self.panel = self.review = self.bar.review = None
+        self.cells = self.panel = self.review = self.bar.review = self._measured = None
 
     def _show_picture(self, image: Image | None) -> None:
         """Cut the crops from `image`."""
@@ -389,6 +392,31 @@ class CellsWidget(QWidget):
         if rows:
             crop = self._crop(rows[0], CROP) if len(rows) == 1 else None
             self.panel.show_cells(self.cells.table.iloc[rows], crop)
+        self._measure(rows[0] if len(rows) == 1 else None)
+
+    def _measure(self, row: int | None) -> None:
+        """Measure one cell in another thread; what comes when another cell is shown is dropped."""
+        assert self.cells is not None and self.panel is not None
+        panel, cells = self.panel, self.cells
+        shown = (
+            None if row is None else (row, cells.corners[row].tobytes(), repr(cells.layer.features.iloc[row].tolist()))
+        )
+        if shown == self._measured:
+            return
+        self._measured = shown
+        panel.show_measures(None)
+        if row is None or self.crops is None:
+            return
+        try:
+            job = measuring(self.crops.cutter.layer, cells, row)
+        except UserError:
+            return
+        worker = create_worker(job, _start_thread=False)
+        worker.returned.connect(lambda found: shown == self._measured and panel.show_measures(found))
+        worker.errored.connect(
+            lambda error: shown == self._measured and panel.show_measures(Measured({}, [], str(error)))
+        )
+        worker.start()
 
     # what is drawn
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,13 @@ from qtpy.QtCore import QRect, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap
 from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from bloodfilm.napari.gallery.measures import Measured
 from bloodfilm.napari.gallery.table import PICTURE, SCORE, SIZES, TYPE, UNSEEN, label
 from bloodfilm.review.states import REVIEW
 from bloodfilm.vocabulary import UNKNOWN_CLASS, Vocabulary
 
 CROP, BAR = 148, 36
+DOUBTFUL = "#e69f00"
 SEVERAL = "several"
 
 
@@ -95,6 +96,8 @@ class CellPanel(QWidget):
         self.measures = QLabel()
         self.measures.setWordWrap(True)
         self.measures.setTextFormat(Qt.TextFormat.RichText)
+        self.measures.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.measures.setMinimumHeight(4 * self.fontMetrics().lineSpacing())
         self._lay_out([a for a in vocabulary.attributes if a.name in columns])
 
     def _lay_out(self, attributes: list[Any]) -> None:
@@ -125,7 +128,6 @@ class CellPanel(QWidget):
         layout.addLayout(top)
         layout.addLayout(grid)
         layout.addWidget(self.measures)
-        self.measures.hide()
 
     def show_cells(self, cells: pd.DataFrame, crop: QImage | None) -> None:
         """Show the rows of the panel's table that are selected; a crop only for a single one."""
@@ -146,19 +148,19 @@ class CellPanel(QWidget):
         if one and PICTURE in cells:
             facts.append(str(cells[PICTURE].iloc[0]))
         self.facts.setText("<br>".join([*facts, *_review(cells)]))
-        self.show_measures({})
 
     def set_crop(self, crop: QImage | None) -> None:
         self.crop.setPixmap(QPixmap() if crop is None else QPixmap.fromImage(crop))
 
-    def show_measures(self, values: Mapping[str, tuple[float, str]]) -> None:
-        """Show what was measured on the cell: numbers with their units by name."""
-        self.measures.setVisible(bool(values))
-        rows = "".join(
-            f"<tr><td style='color:gray; padding-right:10px'>{name}</td><td align='right'>{value:.3g} {unit}</td></tr>"
-            for name, (value, unit) in values.items()
-        )
-        self.measures.setText(f"<b>measured</b><table>{rows}</table>")
+    def show_measures(self, measured: Measured | None) -> None:
+        """Show what was measured on the cell, and what of the words above it contradicts."""
+        lines = []
+        if measured is not None:
+            facts = [f"{name} {value}" for name, value in measured.facts.items()]
+            lines = [f"measured: {' · '.join(facts)}" if facts else f"not measured: {measured.reason}"]
+            if measured.contradicted:
+                lines.append(f"<span style='color:{DOUBTFUL}'>contradicts {', '.join(measured.contradicted)}</span>")
+        self.measures.setText("<br>".join(lines))
 
 
 def _only(cells: pd.DataFrame, column: str) -> float:
