@@ -21,7 +21,7 @@ import numpy as np
 import sources
 from bloodfilm import Field, read_coco
 from bloodfilm.evaluation.detection import score_detection
-from bloodfilm.training.supervised import STATE, Settings, train
+from bloodfilm.training.loop import STATE, Settings, train
 from detection import bloodfilm_model
 from rivals import RIVALS, Find
 from train_shipped import MICROSCOPES, shown, single_cells

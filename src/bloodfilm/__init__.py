@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bloodfilm.io.images import read_image
     from bloodfilm.io.lld.dataset import read_lld
     from bloodfilm.io.table import write_csv
-    from bloodfilm.training.supervised import Settings, train
+    from bloodfilm.training.loop import Settings, train
     from bloodfilm.vocabulary import LLD, Vocabulary
 
 _HOMES = {
@@ -42,8 +42,8 @@ _HOMES = {
     "read_image": "io.images",
     "read_lld": "io.lld.dataset",
     "write_csv": "io.table",
-    "Settings": "training.supervised",
-    "train": "training.supervised",
+    "Settings": "training.loop",
+    "train": "training.loop",
     "LLD": "vocabulary",
     "Vocabulary": "vocabulary",
 }

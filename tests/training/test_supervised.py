@@ -21,7 +21,8 @@ from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card, load, read_card, save
 from bloodfilm.synth import draw_field
-from bloodfilm.training.supervised import Average, Settings, train
+from bloodfilm.training.average import Average
+from bloodfilm.training.loop import Settings, train
 from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
 from bloodfilm.weights import DEFAULT_MODEL
 
@@ -271,3 +272,14 @@ def test_a_run_that_is_over_is_not_calibrated_again(two_epochs: Path, fields: li
     save(best, network, card.model_copy(update={"calibration": {"score_slope": 2.0}}))
     train(fields, fields[:2], out, settings(), resume=True)
     assert read_card(best).calibration == {"score_slope": 2.0}
+
+
+def test_progress_is_told_every_few_steps(fields: list[Field], tmp_path: Path) -> None:
+    told: list[dict[str, float]] = []
+    train(fields, fields[:2], tmp_path, settings(), progress=told.append)
+    assert [row["epoch"] for row in told] == [0.5, 1.0, 1.5, 2.0]
+    assert all(set(row) == {"epoch", *LOSSES, "learning_rate", "seconds_left"} for row in told)
+    assert np.isfinite([list(row.values()) for row in told]).all()
+    assert told[-1]["seconds_left"] == 0
+    means = np.mean([[row[name] for name in LOSSES] for row in told[2:]], axis=0)
+    assert [float(read_log(tmp_path)[1][name]) for name in LOSSES] == pytest.approx(means, rel=1e-4)

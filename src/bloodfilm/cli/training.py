@@ -46,9 +46,9 @@ def train(
         raise UserError(f"--method attridet: {len(in_part)} fields are labelled in part only, as is {in_part[0]}.")
 
     from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
+    from bloodfilm.training.loop import Settings
+    from bloodfilm.training.loop import train as run
     from bloodfilm.training.split import split_fields
-    from bloodfilm.training.supervised import Settings
-    from bloodfilm.training.supervised import train as run
 
     make_folder(out)
     chosen, held = (annotated, read_coco(validation)) if validation else split_fields(annotated)

@@ -25,11 +25,16 @@ Transform = Callable[[Tensor, torch.Generator], Tensor]
 def augment(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[Tensor, Targets]:
     """Turn `images` (B, 3, S, S) with their labels, and give each another microscope."""
     images, targets = turn(images, targets, generator)
+    return disturb(images, generator), targets
+
+
+def disturb(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Give each of `images` another microscope; nothing moves."""
     for transform, probability in TRANSFORMS.items():
         chosen = torch.nonzero(torch.rand(len(images), generator=generator) < probability)[:, 0].to(images.device)
         if len(chosen):
             images = images.index_copy(0, chosen, transform(images[chosen], generator))
-    return images, targets
+    return images
 
 
 def turn(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[Tensor, Targets]:

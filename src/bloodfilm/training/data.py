@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +70,8 @@ class FieldDataset(Dataset[Sample]):
         Samples depend on seed, epoch and position only.
     cutouts : Cutouts, optional
         Cells to paste on fields, where `PASTED` says so.
+    labels : callable
+        What is learned from a field.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class FieldDataset(Dataset[Sample]):
         scale: tuple[float, float] = (0.5, 1.4),
         seed: int = 0,
         cutouts: Cutouts | None = None,
+        labels: Callable[[Field], Labels] = labels_of,
     ) -> None:
+        self.labels = labels
         self.fields = fields
         self.image_size = image_size
         self.mosaic = mosaic
@@ -132,7 +136,7 @@ class FieldDataset(Dataset[Sample]):
         image[:, ~down.inside] = PAD
         image[:, :, ~across.inside] = PAD
         stretch = torch.tensor([width / field.width, height / field.height] * 2)
-        labels = labels_of(field)
+        labels = self.labels(field)
         labels = labels._replace(boxes=labels.boxes * stretch, unknown=labels.unknown * stretch)
         copies = [_copy(labels, across, x, down, y) for x in across.copies for y in down.copies]
         labels = _visible(join(copies), (len(across.pixels), len(down.pixels)))

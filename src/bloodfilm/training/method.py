@@ -1,0 +1,60 @@
+"""What a way of training is to the loop: what it learns from a batch, and what it needs for that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor, nn
+
+from bloodfilm.cells import Field
+from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.training.labels import Labels, Targets, labels_of
+
+if TYPE_CHECKING:
+    from bloodfilm.training.loop import Settings
+
+
+class Step(NamedTuple):
+    """What a method gets in each step.
+
+    `network` is trained, `average` its moving average, without gradient and in evaluation mode. `images`
+    (B, 3, S, S) are in 0 to 1 with the labels `targets`; `plain` are the same before light and camera were changed.
+    `done` is the share of the whole training that is over, from 0 to 1.
+    """
+
+    network: AttriDet
+    average: AttriDet
+    images: Tensor
+    plain: Tensor
+    targets: Targets
+    done: float
+
+
+class Method(nn.Module):
+    """A way of training.
+
+    What it keeps as buffers and parameters is saved with a run and restored; its parameters are trained with the
+    network's.
+    """
+
+    name: str
+
+    def options(self) -> dict[str, Any]:
+        """Return the settings of the method, which a run that is resumed must share."""
+        return {}
+
+    def begin(self, fields: Sequence[Field], settings: Settings) -> None:
+        """Look at the fields before anything is written; raise `UserError` if they will not do."""
+
+    def labels(self, field: Field) -> Labels:
+        """Return what batches say of `field`."""
+        return labels_of(field)
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        """Return losses whose sum is minimised, the same ones in every step; called under autocast."""
+        raise NotImplementedError
+
+    def measures(self) -> dict[str, Tensor]:
+        """Return further figures of the last step to watch, the same ones in every step; NaN where there is none."""
+        return {}
