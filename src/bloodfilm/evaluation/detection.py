@@ -15,7 +15,7 @@ from bloodfilm.weights import MIN_SCORE
 
 
 def score_detection(found: Sequence[Cells], truth: Sequence[Field], min_score: float = MIN_SCORE) -> dict[str, float]:
-    """Score the boxes of `found` against `truth`, whatever their types.
+    """Score the boxes of `found` against `truth`, whatever their types; only where somebody looked for cells.
 
     Returns
     -------
@@ -29,6 +29,7 @@ def score_detection(found: Sequence[Cells], truth: Sequence[Field], min_score: f
     metric.warn_on_many_detections = False
     hits = false = cells = 0
     for table, field in zip(found, truth, strict=True):
+        table = table[field.looked_at(table.boxes)]
         metric.update([_prediction(table)], [_target(field)])
         hit, wrong = match(table[table.scores >= min_score], field)
         hits, false, cells = hits + int((hit >= 0).sum()), false + wrong, cells + len(field.cells)
