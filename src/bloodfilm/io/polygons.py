@@ -22,7 +22,7 @@ def rectangles(polygon: Sequence[float]) -> npt.NDArray[np.float32]:
     if not side.all():
         return np.empty((0, 4), np.float32)
     places = ((points - low) / side - 0.5)[:, ::-1]
-    mask = polygon2mask((ROWS, ROWS), places)  # type: ignore[no-untyped-call]
+    mask = polygon2mask((ROWS, ROWS), places)
     strips: list[tuple[int, int, int, int]] = []
     for row, line in enumerate(mask):
         steps = np.diff(np.pad(line, 1).astype(np.int8))
