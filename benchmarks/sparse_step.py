@@ -87,6 +87,14 @@ def main() -> None:
             one.step(number)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
         return
+    memory = {
+        name: int(
+            subprocess.run(
+                [sys.executable, *sys.argv, "--memory", name], check=True, capture_output=True, text=True
+            ).stdout
+        )
+        for name in METHODS
+    }
     steppers = {name: stepper(name, args.data, settings) for name in METHODS}
     times: dict[str, list[float]] = {name: [] for name in METHODS}
     for number in range(args.warm_up + args.steps):
@@ -94,10 +102,6 @@ def main() -> None:
             began = time.process_time()
             one.step(number)
             times[name] += [time.process_time() - began] * (number >= args.warm_up)
-    memory = {
-        name: int(subprocess.run([*command(), "--memory", name], check=True, capture_output=True, text=True).stdout)
-        for name in METHODS
-    }
     labels = ", ".join(f"{float(value):.1f} {name}" for name, value in steppers["sladet"].method.measures().items())
     print(f"{args.image_size} px, batch {args.batch}, median of {args.steps} steps; in the last one {labels}\n")
     print("| method | processor seconds a step | times | peak memory, MB | times |")
@@ -107,10 +111,6 @@ def main() -> None:
         middle = statistics.median(times[name])
         share, more = middle / statistics.median(times[first]), memory[name] / memory[first]
         print(f"| {name} | {middle:.3f} | {share:.2f} | {memory[name]} | {more:.2f} |")
-
-
-def command() -> list[str]:
-    return [sys.executable, *sys.argv]
 
 
 if __name__ == "__main__":
