@@ -160,7 +160,7 @@ class Sparse(Method):
     def _guess(self, step: Step, masks: list[Known]) -> tuple[Pseudo, list[Known]]:
         """Return pseudo-labels, and what is known if the teacher is believed where it sees nothing."""
         settings, teacher, targets = self.settings, step.average, step.targets
-        features = teacher.detector(step.plain)
+        features = teacher.detector(step.plain.contiguous(memory_format=torch.channels_last))
         found = find_candidates(features, teacher.detector, LOWEST_SCORE, MAX_OVERLAP)
         overlap = best_overlap(found, targets.image, targets.boxes, targets.kinds)
         unseen, certain = places(found, masks[0], STRIDES[0])
