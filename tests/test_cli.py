@@ -6,6 +6,7 @@ import copy
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -276,7 +277,10 @@ def test_tiles_are_searched_on_request(detect: Callable[..., Path], write_pictur
         (("detect", ".", "--out", "out"), "There is no picture in"),
         (("detect", ".", "--out", "out", "--format", "coco,xml"), "--format xml: give one or more of coco,csv"),
         (("train", "nowhere.json", "--out", "out"), "nowhere.json: No such file"),
-        (("train", "nowhere.json", "--out", "out", "--method", "sladet"), "--method sladet"),
+        (
+            ("train", "nowhere.json", "--out", "out", "--method", "magic"),
+            "--method magic: give one of attridet",
+        ),
     ],
     ids=["path", "folder", "format", "labels", "method"],
 )
@@ -392,6 +396,27 @@ def test_fields_that_are_labelled_in_part_are_not_trained_on_as_if_they_were_not
     run("convert", lld / "Sparse-LeukemiaAttri", tmp_path / "out")
     with pytest.raises(UserError, match="10 fields are labelled in part only, as is .*_400_"):
         run("train", tmp_path / "out" / "train.json", "--out", tmp_path / "run")
+
+
+def test_sladet_learns_from_text_with_labelled_regions(lld: Path, tmp_path: Path) -> None:
+    options = ("--method", "sladet", "--epochs", 1, "--image-size", 64, "--batch", 10, "--device", "cpu")
+    trained = call("train", lld / "Sparse-LeukemiaAttri", "--out", tmp_path / "run", *options)
+    assert trained.returncode == 0, trained.stderr
+    assert "labelled regions are taken as xyxy pixels: makes sense of 100.0% of the files" in trained.stderr
+    assert "Sparse-LeukemiaAttri test: left out." in trained.stderr
+    assert "9 fields to train on, 1 to select on" in trained.stderr
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_wrong_regions_are_told_with_file_and_row_before_anything_is_trained(lld: Path, tmp_path: Path) -> None:
+    shutil.copytree(lld / "Sparse-LeukemiaAttri", tmp_path / "sparse")
+    file = next(p for p in sorted((tmp_path / "sparse" / "labels" / "train").iterdir()) if p.stat().st_size)
+    words = file.read_text().split()
+    file.write_text(" ".join([*words[:5], "0", "0", "10", "10", *words[9:16]]) + "\n")
+    result = call("train", tmp_path / "sparse", "--method", "sladet", "--out", tmp_path / "run")
+    assert result.returncode == 2
+    assert f"{file}: line 1: the region 0, 0, 10, 10 does not hold the middle of its cell" in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_field_cannot_be_split_for_training(field: Field, tmp_path: Path) -> None:

@@ -291,3 +291,11 @@ class Field:
         """If there are places where nobody looked for white cells, or may be."""
         regions, whole = self.labelled_regions, (0, 0, self.width, self.height)
         return regions is not None and not any(np.allclose(region, whole, atol=2) for region in regions)
+
+    def looked_at(self, boxes: FloatArray) -> npt.NDArray[np.bool_]:
+        """Tell of which of `boxes` (N, 4) the middle lies where somebody looked for white cells."""
+        if not self.is_labelled_in_part or self.labelled_regions is None:
+            return np.ones(len(boxes), bool)
+        middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+        inside = (middle >= self.labelled_regions[:, :2]) & (middle <= self.labelled_regions[:, 2:])
+        return np.array([each.all(1).any() for each in inside], bool)

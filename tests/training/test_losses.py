@@ -40,7 +40,8 @@ def levels(value: float = 0.0) -> list[Tensor]:
 
 
 def losses(raw: list[Tensor], wanted: Targets, detect: Detect) -> dict[str, Tensor]:
-    return detection_losses(Features(tuple(raw), (torch.empty(0), torch.empty(0)), torch.empty(0)), wanted, detect)
+    unused = torch.empty(0)
+    return detection_losses(Features(tuple(raw), (unused, unused), unused, unused), wanted, detect)
 
 
 def perfect(wanted: Targets, detect: Detect) -> list[Tensor]:

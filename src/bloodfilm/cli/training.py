@@ -12,16 +12,25 @@ from bloodfilm.cli.options import Device, Out, console, make_folder
 from bloodfilm.weights import available
 
 if TYPE_CHECKING:
+    from bloodfilm.cells import Field
     from bloodfilm.nets.yolo import Size
+    from bloodfilm.training.method import Method
+
+METHODS = ("attridet", "sladet", "sladet-published", "adapt")
 
 
 def train(
     fields: Annotated[
-        list[Path], typer.Argument(metavar="FIELDS...", help="COCO files, pictures beside them or as in LLD.")
+        list[Path],
+        typer.Argument(metavar="FIELDS...", help="COCO files, pictures beside them or as in LLD; for sladet also LLD."),
     ],
     out: Out,
     method: Annotated[
-        str, typer.Option(help="attridet: on full labels. adapt: from FIELDS to the pictures of --target.")
+        str,
+        typer.Option(
+            help="attridet: on full labels. sladet: on fields labelled in part. sladet-published: by its authors' "
+            "recipe, for comparison only. adapt: from FIELDS to the pictures of --target."
+        ),
     ] = "attridet",
     target: Annotated[
         list[Path], typer.Option(help="For adapt: pictures, folders or COCO files; labels are not read.")
@@ -30,7 +39,7 @@ def train(
         str, typer.Option(help="For adapt: reinhard or macenko, statistics, teacher, mixing, with commas between.")
     ] = "",
     validation: Annotated[
-        Path | None, typer.Option(help="COCO file to select on; by default a tenth of the fields, by their names.")
+        Path | None, typer.Option(help="Fields to select on; by default a tenth of the fields, by their names.")
     ] = None,
     size: Annotated[str | None, typer.Option(help="n, s, m, l or x; by default that of --init, else n.")] = None,
     init: Annotated[str | None, typer.Option(help="Model name or checkpoint to start from.")] = None,
@@ -45,17 +54,22 @@ def train(
     from bloodfilm.errors import UserError
     from bloodfilm.io.coco import read_coco
 
-    if method not in ("attridet", "adapt"):
-        raise UserError(f"--method {method}: give attridet or adapt.")
+    if method not in METHODS:
+        raise UserError(f"--method {method}: give one of {', '.join(METHODS)}.")
     if (method == "adapt") != bool(target):
         raise UserError("--method adapt needs --target, and no other method takes it.")
-    if size not in (None, *"nsmlx") or image_size % 32:
-        raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
-    annotated = [field for path in fields for field in read_coco(path)]
     if method == "adapt" and init is None:
         raise UserError("--method adapt needs --init: a model that learned from FIELDS.")
-    if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
-        raise UserError(f"--method {method}: {len(in_part)} fields are labelled in part only, as is {in_part[0]}.")
+    if size not in (None, *"nsmlx") or image_size % 32:
+        raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
+    if method not in ("attridet", "adapt"):
+        annotated = [field for path in fields for field in _read_sparse(path)]
+    else:
+        annotated = [field for path in fields for field in read_coco(path)]
+        if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
+            raise UserError(
+                f"--method {method}: {len(in_part)} fields are labelled in part only, as is {in_part[0]}; see sladet."
+            )
 
     from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
     from bloodfilm.training.loop import Settings
@@ -67,7 +81,7 @@ def train(
     def report(row: dict[str, float]) -> None:
         console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
 
-    chosen, held = (annotated, read_coco(validation)) if validation else split_fields(annotated)
+    chosen, held = (annotated, _read(validation)) if validation else split_fields(annotated)
     settings = Settings(cast("Size | None", size), init, epochs, image_size, batch, device, seed)
     where = resolve_device(device)
     running_on = describe(where, fastest_precision(where))
@@ -80,7 +94,33 @@ def train(
         weights = adapt(str(init), chosen, held, pictures, out, settings, ways_of(by), resume, report)
         console.print(f"Adapted weights: {weights}")
         return
-    console.print(f"Best weights: {run(chosen, held, out, settings, resume, report)}")
+    best = run(chosen, held, out, settings, resume, report, method=_method(method))
+    console.print(f"Best weights: {best}")
+
+
+def _read(path: Path) -> list[Field]:
+    from bloodfilm.io.coco import looks_like_coco, read_coco
+    from bloodfilm.io.lld.dataset import read_lld
+
+    return read_coco(path) if looks_like_coco(path) else read_lld(path).fields
+
+
+def _read_sparse(path: Path) -> list[Field]:
+    from bloodfilm.io.sparse import read_sparse
+
+    fields, notes = read_sparse(path)
+    for line in notes:
+        console.print(line, soft_wrap=True)
+    return fields
+
+
+def _method(name: str) -> Method:
+    from bloodfilm.training.published import Published
+    from bloodfilm.training.sparse import Sparse
+    from bloodfilm.training.supervised import Supervised
+
+    methods: dict[str, type[Method]] = {"attridet": Supervised, "sladet": Sparse, "sladet-published": Published}
+    return methods[name]()
 
 
 def import_weights(

@@ -10,16 +10,26 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, FiniteFloat
+from pydantic import AfterValidator, BaseModel, FiniteFloat
 from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field, Origin, Scale
 from bloodfilm.errors import UserError
 from bloodfilm.io.lld.names import origin_of
 from bloodfilm.io.lld.pictures import is_picture
+from bloodfilm.io.polygons import rectangles
 from bloodfilm.vocabulary import LLD, Vocabulary
 
-Side = Annotated[FiniteFloat, Entry(gt=0)]
+
+def _has_area(region: list[float]) -> list[float]:
+    if len(region) == 4 and min(region[2:]) <= 0:
+        raise ValueError("the region is empty; give x, y, width, height")
+    if len(region) != 4 and (len(region) < 6 or len(region) % 2 or not len(rectangles(region))):
+        raise ValueError("a region is x, y, width, height or a polygon x, y, x, y, x, y, ... that has an area")
+    return region
+
+
+Region = Annotated[list[FiniteFloat], AfterValidator(_has_area)]
 
 
 class ImageEntry(BaseModel):
@@ -31,12 +41,12 @@ class ImageEntry(BaseModel):
     source: str = ""
     scale: Scale | None = None
     novelty: float | None = None
-    labelled_regions: list[tuple[FiniteFloat, FiniteFloat, Side, Side]] | None = None
+    labelled_regions: list[Region] | None = None
     origin: Origin | None = None
 
     def to_field(self, path: Path, cells: Cells, **others: Any) -> Field:
         """Return the field at `path` with `cells`, which get the scale and the novelty of the entry."""
-        regions = None if self.labelled_regions is None else corners(self.labelled_regions).astype(np.float32)
+        regions = None if self.labelled_regions is None else region_corners(self.labelled_regions)
         return Field(
             path,
             replace(cells, scale=self.scale, novelty=self.novelty),
@@ -91,7 +101,13 @@ def label_files(names: Iterable[str], suffix: str, flat: bool = False) -> list[s
     return list(files.values())
 
 
-def corners(boxes: Sequence[tuple[float, float, float, float]]) -> npt.NDArray[np.float64]:
+def region_corners(regions: Sequence[Region]) -> npt.NDArray[np.float32]:
+    """Return labelled regions as rectangles (R, 4), several for each polygon."""
+    parts = [corners([region]) if len(region) == 4 else rectangles(region) for region in regions]
+    return np.concatenate([np.empty((0, 4)), *parts]).astype(np.float32)
+
+
+def corners(boxes: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
     """Return boxes given as x, y, width, height as x0, y0, x1, y1 (N, 4)."""
     array = np.array(boxes, float).reshape(-1, 4)
     array[:, 2:] += array[:, :2]

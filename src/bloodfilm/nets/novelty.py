@@ -64,7 +64,7 @@ class Novelty(nn.Module):
         self.mean.copy_(mean)
         self.deviation.copy_(deviation.clamp(min=1e-3))
         z = (described - self.mean) / self.deviation
-        variances, axes = torch.linalg.eigh(z.T @ z / len(z))
+        variances, axes = torch.linalg.eigh((z.T @ z / len(z)).double())
         self.axes.copy_(axes[:, -AXES:])
         self.variances.copy_(variances[-AXES:])
         self.rest.copy_(variances[:-AXES].mean().clamp(min=1e-3))

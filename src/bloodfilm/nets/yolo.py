@@ -37,12 +37,14 @@ class Features(NamedTuple):
     """What one pass through the network gives.
 
     `levels` are the raw outputs (B, 3, H/s, W/s, 5 + classes) at strides 8, 16 and 32; `taps` are the
-    backbone's maps at strides 4 and 8 that attributes are read from, `deep` its last one.
+    backbone's maps at strides 4 and 8 that attributes are read from, `deep` its last one; `neck` is the neck's at
+    stride 8.
     """
 
     levels: tuple[Tensor, Tensor, Tensor]
     taps: tuple[Tensor, Tensor]
     deep: Tensor
+    neck: Tensor
 
 
 class Candidates(NamedTuple):
@@ -147,7 +149,7 @@ class YOLOv5(nn.Module):
             x = torch.cat((x, kept[joins[index]]), 1) if index in joins else layer(x)
             kept[index] = x
         levels = self.detect([kept[17], kept[20], kept[23]])
-        return Features(levels, (kept[1], kept[4]), kept[9])
+        return Features(levels, (kept[1], kept[4]), kept[9], kept[17])
 
     def decode(self, levels: tuple[Tensor, ...]) -> Candidates:
         """Turn raw outputs into boxes in pixels of the network's input."""

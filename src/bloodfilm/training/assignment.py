@@ -20,6 +20,10 @@ class Matches(NamedTuple):
     column: Tensor
     cell: Tensor
 
+    def where(self, mask: Tensor) -> Matches:
+        """Return the matches that `mask` (M,) chooses."""
+        return Matches(*(column[mask] for column in self))
+
 
 def assign(image: Tensor, boxes: Tensor, anchors: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Matches]:
     """Assign each cell, on each level, to the outputs near its centre whose anchor is like it.

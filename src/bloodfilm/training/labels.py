@@ -6,22 +6,33 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from bloodfilm.cells import Field
+from bloodfilm.training.regions import Boxes, end_on_border, outside_of_regions
 from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
 
 WHITE = 0
 """Kind of white cells; red cells and platelets follow in the order of `AUXILIARY`."""
+
+ANY = -1
+"""Kind of a region where nobody looked for anything."""
+
+HIDDEN = 100
+"""Added to the kind of what is known but not to be learned from: truth to measure by."""
+
+BORDER = 0.25
+"""Width of a region's border in sides of a usual object."""
 
 
 class Labels(NamedTuple):
     """What is known of one picture.
 
     K objects: boxes (K, 4) in pixels, kinds (K,), and type and attribute codes (K, 1 + A). M regions, (M, 4) and
-    the kind of each, in which objects of that kind may lie without a box: nothing is learned there from finding
-    none.
+    the kind of each, or `ANY`, in which objects of that kind may lie without a box: nothing is learned there from
+    finding none.
     """
 
     boxes: Tensor
@@ -70,20 +81,41 @@ def collate(samples: Sequence[tuple[Tensor, Labels]]) -> tuple[Tensor, Targets]:
 
 
 def labels_of(field: Field) -> Labels:
-    """Return what `field` says; red cells and platelets that it does not say completely are unknown all over."""
+    """Return what `field` says; red cells and platelets that it does not say completely are unknown all over.
+
+    Outside of its labelled regions everything is unknown, and for each kind so is a border inside of them: objects
+    with their middle near the edge may have been labelled or not. Labelled objects that end on the edge, perhaps cut
+    there, are unknown, too.
+    """
     others = [np.asarray(field.auxiliary.get(name, np.empty((0, 4)))) for name in AUXILIARY]
     kinds = np.repeat(np.arange(1 + len(others)), [len(field.cells), *map(len, others)])
     codes = np.full((len(kinds), 1 + field.cells.attributes.shape[1]), UNKNOWN)
     codes[: len(field.cells)] = np.column_stack((field.cells.codes, field.cells.attributes))
     open_kinds = [kind for kind, name in enumerate(AUXILIARY, start=1) if name not in field.complete]
     everywhere = [[0, 0, field.width, field.height]] * len(open_kinds)
-    return Labels(
-        torch.from_numpy(np.concatenate((field.cells.boxes, *others)).astype(np.float32)),
+    boxes = np.concatenate((field.cells.boxes, *others)).astype(np.float32)
+    unknown, unknown_kinds = _unlabelled(field, boxes, kinds)
+    labels = Labels(
+        torch.from_numpy(boxes),
         torch.from_numpy(kinds),
         torch.from_numpy(codes.astype(np.int64)),
-        torch.tensor([*field.ignored.tolist(), *everywhere], dtype=torch.float32).reshape(-1, 4),
-        torch.tensor([WHITE] * len(field.ignored) + open_kinds, dtype=torch.int64),
+        torch.tensor([*field.ignored.tolist(), *everywhere, *unknown], dtype=torch.float32).reshape(-1, 4),
+        torch.tensor([WHITE] * len(field.ignored) + open_kinds + unknown_kinds, dtype=torch.int64),
     )
+    return forget(labels, torch.from_numpy(end_on_border(field, boxes))) if unknown else labels
+
+
+def _unlabelled(field: Field, boxes: Boxes, kinds: npt.NDArray[np.int_]) -> tuple[list[list[float]], list[int]]:
+    """Return where nobody looked for anything, and with its border for each kind; and the kinds of both."""
+    outside = outside_of_regions(field)
+    unknown, unknown_kinds = outside.tolist(), [ANY] * len(outside)
+    sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))
+    for kind in range(1 + len(AUXILIARY)):
+        own = sides[kinds == kind] if (kinds == kind).any() else sides
+        border = BORDER * float(np.median(own)) if len(own) else 0.0
+        unknown += (outside + np.array([-border, -border, border, border])).tolist()
+        unknown_kinds += [kind] * len(outside)
+    return unknown, unknown_kinds
 
 
 def forget(labels: Labels, rows: Tensor) -> Labels:

@@ -124,7 +124,6 @@ def train(
     if resume and not begun:
         raise UserError(f"{out} holds no run to resume; its {STATE} is missing.")
     method = method or Supervised(detection=not settings.keep_detection)
-    method.begin(fields, settings)
     return _Run(fields, validation, out, settings, method, report, progress, singles).go(resume, cancelled)
 
 
@@ -149,6 +148,7 @@ class _Run:
         self.fabric = Fabric(accelerator=device.type, devices=1, precision="bf16-mixed" if mixed else "32-true")
         self.fabric.seed_everything(settings.seed, verbose=False)
         network, self.card = begin(settings, fields)
+        method.begin(fields, settings)
         self.card.patients = sorted({*self.card.patients, *patients_of((*fields, *validation))})
         self.network = network.to(memory_format=torch.channels_last)
         self.method = method.to(self.fabric.device)

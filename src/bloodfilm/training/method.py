@@ -47,7 +47,7 @@ class Method(nn.Module):
         return {}
 
     def begin(self, fields: Sequence[Field], settings: Settings) -> None:
-        """Look at the fields before anything is written; raise `UserError` if they will not do."""
+        """Look at the fields, with the seed set and nothing written yet; raise `UserError` if they will not do."""
 
     def labels(self, field: Field) -> Labels:
         """Return what batches say of `field`."""

@@ -17,7 +17,7 @@ from bloodfilm.io.lld.clean import clean_cells, drop_misplaced, merge_pictures
 from bloodfilm.io.lld.discover import Found, Source, discover
 from bloodfilm.io.lld.names import tidy
 from bloodfilm.io.lld.pictures import pictures_in
-from bloodfilm.io.lld.regions import resolve_regions
+from bloodfilm.io.lld.regions import misfits, resolve_regions
 from bloodfilm.io.lld.report import Report
 from bloodfilm.io.lld.text import TextField, read_field
 from bloodfilm.vocabulary import LLD
@@ -45,10 +45,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The parts that were read, and what is to be said about them."""
+    """The parts that were read, and what is to be said about them.
+
+    `misfits` tell of each row whose labelled region makes no sense where it was read.
+    """
 
     parts: list[Part]
     report: Report
+    misfits: list[str] = field(default_factory=list)
 
     @property
     def fields(self) -> list[Field]:
@@ -82,7 +86,7 @@ def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, 
     if not parts:
         reason = f" ({report.skipped[0]})" if report.skipped else ""
         raise LabelError(f"{path}: no labels of cells that can be read{reason}.")
-    _resolve(parts, regions, report)
+    wrong = _resolve(parts, regions, report)
     _tell_others(found, parts, report)
     listed = [field for part in parts for field in part.fields]
     for part in parts:
@@ -91,7 +95,7 @@ def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, 
         _finish(part, keep_missing, report)
     if not any(part.fields for part in parts):
         raise LabelError(f"{path}: none of its {len(listed)} pictures is there, for instance {listed[0].name}.")
-    return Dataset(parts, report.relative_to(path if path.is_dir() else path.parent))
+    return Dataset(parts, report.relative_to(path if path.is_dir() else path.parent), wrong)
 
 
 def _by_split(found: Found) -> list[list[Source]]:
@@ -146,12 +150,13 @@ def _read_text(source: Source, report: Report) -> Part:
     return Part(source, [text.field for text in texts], texts)
 
 
-def _resolve(parts: list[Part], reading: str | None, report: Report) -> None:
-    """Say of all fields with labelled regions together what these are."""
+def _resolve(parts: list[Part], reading: str | None, report: Report) -> list[str]:
+    """Say of all fields with labelled regions together what these are; return the rows that do not fit."""
     sparse = [part for part in parts if part.source.columns == 16]
     if not sparse:
-        return
-    fields, readings, unfit = resolve_regions([text for part in sparse for text in part.texts], reading)
+        return []
+    texts = [text for part in sparse for text in part.texts]
+    fields, readings, unfit = resolve_regions(texts, reading)
     report.notes.append(f"labelled regions are taken as {readings[0]}.")
     report.notes += [f"instead of {each}." for each in readings[1:]]
     report.skip(
@@ -159,6 +164,7 @@ def _resolve(parts: list[Part], reading: str | None, report: Report) -> None:
     )
     for part in sparse:
         part.fields, fields = fields[: len(part.texts)], fields[len(part.texts) :]
+    return misfits(texts, readings[0].name)
 
 
 def _clean(part: Part, report: Report) -> None:

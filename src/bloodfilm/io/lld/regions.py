@@ -71,6 +71,34 @@ def _score(name: str, texts: Sequence[TextField]) -> Reading:
     return Reading(name, len(fit) / max(len(texts), 1), float(np.median(areas)) if areas else 0.0)
 
 
+def misfits(texts: Sequence[TextField], reading: str) -> list[str]:
+    """Return a sentence for each row whose region, by this reading, is empty, leaves its picture or its cell."""
+    wrong = []
+    for text in texts:
+        corners, reasons = _corners(text, reading), _reasons(text.field, _corners(text, reading))
+        other = next((n for n in READINGS if n != reading and _fits(text.field, _corners(text, n))), "")
+        mixed = f"; read as {other} it would fit: the order of the columns is mixed" if other else ""
+        named = zip(text.places, corners, reasons, strict=True)
+        wrong += [f"{place}: the region {_shown(row)} {why}{mixed}." for place, row, why in named if why]
+    return wrong
+
+
+def _reasons(field: Field, corners: Rows) -> list[str]:
+    """Return what is wrong with each row, nothing if it is sound."""
+    low, high = corners[:, :2], corners[:, 2:]
+    middle = (field.cells.boxes[:, :2] + field.cells.boxes[:, 2:]) / 2
+    size = np.array([field.width, field.height])
+    empty = ~(low < high).all(1)
+    leaves = ~((low >= -SLACK) & (high <= size + SLACK)).all(1)
+    outside = ~((middle >= low - SLACK) & (middle <= high + SLACK)).all(1)
+    words = ["is empty", "leaves the picture", "does not hold the middle of its cell"]
+    return [str(word) for word in np.select([empty, leaves, outside], words, "")]
+
+
+def _shown(corners: Rows) -> str:
+    return ", ".join(f"{value:g}" for value in corners)
+
+
 def _corners(text: TextField, name: str) -> Rows:
     """Return each cell's region (N, 4) as x0, y0, x1, y1 in pixels of the picture."""
     order, unit = name.split()

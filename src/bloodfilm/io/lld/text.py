@@ -54,14 +54,20 @@ SIDE = 640
 
 
 class TextField(NamedTuple):
-    """One text file as a Field; `regions` (N, 4) are the columns of each cell's region, NaN if there are none."""
+    """One text file as a Field.
+
+    `regions` (N, 4) are the columns of each cell's region, NaN if there are none; `places` say where each was read.
+    """
 
     field: Field
     regions: Rows
+    places: Sequence[str] = ()
 
 
-def read_rows(file: Traversable, classes: int = len(LLD.classes)) -> Rows:
-    """Return the rows of a text file as (N, 16), NaN for the columns that a row lacks; `classes` is their number.
+def read_rows(file: Traversable, classes: int = len(LLD.classes)) -> tuple[Rows, npt.NDArray[np.str_]]:
+    """Return the rows of a text file as (N, 16), NaN for the columns that a row lacks, and the place of each.
+
+    `classes` is their number.
 
     Raises
     ------
@@ -69,8 +75,9 @@ def read_rows(file: Traversable, classes: int = len(LLD.classes)) -> Rows:
         If a row is none of those above.
     """
     lines = enumerate(read_labels(file).decode("utf-8-sig", errors="replace").splitlines(), start=1)
-    rows = [_row(line, f"{file}: line {number}", classes) for number, line in lines if line.strip()]
-    return np.array(rows, float).reshape(-1, 16)
+    told = {f"{file}: line {number}": line for number, line in lines if line.strip()}
+    rows = [_row(line, place, classes) for place, line in told.items()]
+    return np.array(rows, float).reshape(-1, 16), np.array(list(told), str)
 
 
 def count_columns(files: Iterable[Traversable]) -> int:
@@ -107,7 +114,7 @@ def read_field(
     `names` are those of the class numbers; one that `vocabulary` lacks is an unknown type.
     Without `picture` the field gets LLD's size and the path where its picture would lie beside `file`.
     """
-    rows = read_rows(file, len(names))
+    rows, places = read_rows(file, len(names))
     width, height = picture_size(picture) if picture else (SIDE, SIDE)
     shares = np.clip(rows[:, [1, 2, 1, 2]] + rows[:, [3, 4, 3, 4]] * (-0.5, -0.5, 0.5, 0.5), 0, 1)
     boxes = np.asarray(shares * (width, height, width, height), np.float32)
@@ -122,7 +129,8 @@ def read_field(
     cells = Cells(boxes[inside], codes=codes, attributes=attributes, vocabulary=vocabulary)  # type: ignore[arg-type]
     name = picture.name if picture else f"{Path(tidy(file.name)).stem}.png"
     path = picture or Path(str(file)).with_name(name)
-    return TextField(Field(path, cells, width, height, name=tidy(name), origin=origin_of(name)), rows[:, REGION])
+    field = Field(path, cells, width, height, name=tidy(name), origin=origin_of(name))
+    return TextField(field, rows[:, REGION], places[inside].tolist())
 
 
 def read_folder(folder: str | Path) -> list[Field]:

@@ -1,0 +1,48 @@
+"""Where a field was labelled, as rectangles that follow a picture wherever it goes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bloodfilm.cells import Field
+
+Boxes = npt.NDArray[np.float32]
+
+ON_BORDER = 1.0
+"""Pixels from a region's border within which a box may have been cut there."""
+
+
+def outside_of_regions(field: Field) -> Boxes:
+    """Return rectangles (M, 4) that together cover what lies in none of the field's labelled regions."""
+    if not field.is_labelled_in_part or field.labelled_regions is None:
+        return np.empty((0, 4), np.float32)
+    whole = np.array([[0, 0, field.width, field.height]], np.float32)
+    regions = np.clip(field.labelled_regions, 0, whole[0, [2, 3, 2, 3]])
+    edges = np.concatenate((whole, regions))
+    x, y = (np.unique(edges[:, [axis, axis + 2]]) for axis in (0, 1))
+    middle_x, middle_y = (x[1:] + x[:-1]) / 2, (y[1:] + y[:-1]) / 2
+    across = (middle_x > regions[:, 0, None]) & (middle_x < regions[:, 2, None])
+    down = (middle_y > regions[:, 1, None]) & (middle_y < regions[:, 3, None])
+    free = np.logical_not((down[:, :, None] & across[:, None]).any(0))
+    rows, starts, ends = _runs(free)
+    return np.stack((x[starts], y[rows], x[ends], y[rows + 1]), 1).astype(np.float32)
+
+
+def _runs(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """Return row, start and end of each run of true values in the rows of `mask`."""
+    steps = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8))
+    rows, starts = np.nonzero(steps == 1)
+    return rows, starts, np.nonzero(steps == -1)[1]
+
+
+def end_on_border(field: Field, boxes: Boxes) -> npt.NDArray[np.bool_]:
+    """Tell which of `boxes` (N, 4) have an edge on that of a region within the picture, where they may be cut."""
+    regions = field.labelled_regions
+    if regions is None or len(regions) == 0 or len(boxes) == 0:
+        return np.zeros(len(boxes), bool)
+    size = np.array([field.width, field.height] * 2)
+    inner = (regions > ON_BORDER) & (regions < size - ON_BORDER)
+    near = (np.abs(boxes[:, None] - regions) < ON_BORDER) & inner
+    reach = (boxes[:, None, :2] < regions[:, 2:]) & (boxes[:, None, 2:] > regions[:, :2])
+    return np.asarray((near & np.all(reach, axis=2, keepdims=True)).any((1, 2)))
