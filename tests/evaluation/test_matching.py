@@ -9,7 +9,7 @@ import pytest
 from bloodfilm.cells import Cells, Field
 from bloodfilm.evaluation.calibration import score_hits
 from bloodfilm.evaluation.detection import score_detection
-from bloodfilm.evaluation.matching import assign, unseen
+from bloodfilm.evaluation.matching import assign
 
 Annotated = Callable[..., Field]
 A, EDGE, FAR = [10, 10, 50, 50], [80, 10, 125, 50], [150, 10, 190, 50]
@@ -41,7 +41,6 @@ def test_a_cell_over_the_edge_is_right_although_its_found_box_lies_mostly_outsid
 def test_where_it_is_unknown_who_looked_nothing_is_wrong(annotated: Annotated) -> None:
     nowhere = replace(annotated(), labelled_regions=np.empty((0, 4), np.float32))
     assert score_detection([Cells([A, FAR])], [nowhere])["false_per_field"] == 0
-    assert unseen(np.array([A], np.float32), np.empty((0, 4), np.float32)).tolist() == [True]
 
 
 def test_calibration_leaves_out_what_lies_elsewhere(patch: Field) -> None:

@@ -29,7 +29,7 @@ def score_hits(found: Sequence[Cells], truth: Sequence[Field]) -> tuple[npt.NDAr
     for table, field in zip(found, truth, strict=True):
         hit, _ = match(table, field)
         right = np.isin(np.arange(len(table)), hit)
-        judged = right | ~excused(table.boxes, field.ignored, field.labelled_regions)[0]
+        judged = right | ~excused(table.boxes, field)[0]
         scores.append(table.scores[judged])
         hits.append(right[judged])
     return np.concatenate(scores), np.concatenate(hits)

@@ -89,4 +89,4 @@ def _judge(table: Cells, field: Field, code: int | None) -> tuple[npt.NDArray[np
     boxes, scores = table.boxes[order], scores[order]
     hit = assign(overlaps(boxes, cells.boxes), LIMITS)
     right = (np.arange(len(boxes)) == hit[..., None]).any(1)
-    return scores, right, excused(boxes, ignored, field.labelled_regions, LIMITS), len(cells)
+    return scores, right, excused(boxes, field, ignored, LIMITS), len(cells)

@@ -32,7 +32,7 @@ def match(table: Cells, field: Field, min_iou: float = 0.5) -> tuple[IntArray, i
     hit = assign(overlaps(table.boxes[order], field.cells.boxes), np.array([min_iou]))[0]
     hit = np.where(hit < 0, -1, np.append(order, -1)[hit])
     right = np.isin(np.arange(len(table)), hit)
-    return hit, int((~right & ~excused(table.boxes, field.ignored, field.labelled_regions)[0]).sum())
+    return hit, int((~right & ~excused(table.boxes, field)[0]).sum())
 
 
 def overlaps(boxes: npt.ArrayLike, others: npt.ArrayLike) -> FloatArray:
@@ -66,21 +66,13 @@ def assign(overlap: FloatArray, limits: FloatArray) -> IntArray:
     return hit
 
 
-def excused(boxes: Boxes, ignored: Boxes, regions: Boxes | None = None, limits: FloatArray = MIN_SHARE) -> BoolArray:
+def excused(boxes: Boxes, field: Field, ignored: Boxes | None = None, limits: FloatArray = MIN_SHARE) -> BoolArray:
     """Tell which found boxes (N, 4) are no error although they match nothing.
 
-    They lie on one `ignored` cell with at least the share `limits` (T,) of their area, or their centre outside the
-    labelled `regions`, where nobody looked. Returns (T, N).
+    They lie on one cell that is `ignored`, by default of the field's, with at least the share `limits` (T,) of their
+    area, or where nobody looked. Returns (T, N).
     """
+    ignored = field.ignored if ignored is None else ignored
     low, high = np.maximum(boxes[:, None, :2], ignored[:, :2]), np.minimum(boxes[:, None, 2:], ignored[:, 2:])
     share = np.clip(high - low, 0, None).prod(2) / (boxes[:, 2:] - boxes[:, :2]).prod(1)[:, None]
-    return np.asarray((share.max(1, initial=0) >= limits[:, None]) | unseen(boxes, regions))
-
-
-def unseen(boxes: Boxes, regions: Boxes | None) -> BoolArray:
-    """Tell which boxes (N, 4) have their centre outside all `regions` (R, 4); none of them without any limits."""
-    if regions is None:
-        return np.zeros(len(boxes), bool)
-    centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
-    inside = np.all((centres >= regions[:, :2]) & (centres <= regions[:, 2:]), axis=2)
-    return np.asarray(~np.any(inside, axis=1))
+    return np.asarray((share.max(1, initial=0) >= limits[:, None]) | ~field.looked_at(boxes))

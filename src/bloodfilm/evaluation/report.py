@@ -16,7 +16,7 @@ from bloodfilm.evaluation.curve import Findings, judge
 from bloodfilm.evaluation.detection import judge_types, summary
 from bloodfilm.evaluation.intervals import LEVEL, interval, units_of
 from bloodfilm.evaluation.leakage import check_leakage
-from bloodfilm.evaluation.matching import FloatArray, unseen
+from bloodfilm.evaluation.matching import FloatArray
 from bloodfilm.weights import MIN_SCORE
 
 DRAWS = 1000
@@ -60,7 +60,7 @@ def evaluate(
     leakage = "not checked: nobody said what was trained on" if trained_on is None else check_leakage(trained_on, truth)
     cells = [tables.get(field.name, Cells.empty(field.cells.vocabulary)) for field in truth]
     units = units_of(truth)
-    elsewhere = sum(int(unseen(c.boxes, f.labelled_regions).sum()) for c, f in zip(cells, truth, strict=True))
+    elsewhere = sum(int((~f.looked_at(c.boxes)).sum()) for c, f in zip(cells, truth, strict=True))
     return score(cells, truth, min_score, units.draw(draws)) | {
         "protocol": {
             "min_score": min_score,
