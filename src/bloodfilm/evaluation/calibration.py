@@ -24,9 +24,13 @@ def calibration_error(probabilities: npt.ArrayLike, true: npt.ArrayLike) -> floa
 
 
 def score_hits(found: Sequence[Cells], truth: Sequence[Field]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Return the score of each found cell, those on ignored ones left out, and if it is one at IoU 0.5."""
+    """Return the score of each found cell, and if it is one at IoU 0.5.
+
+    Left out are those on ignored cells, and those where nobody looked.
+    """
     scores, hits = [np.empty(0, np.float32)], [np.empty(0, bool)]
     for table, field in zip(found, truth, strict=True):
+        table = table[field.looked_at(table.boxes)]
         hit, _ = match(table, field)
         right = np.isin(np.arange(len(table)), hit)
         judged = right | ~excused(table.boxes, field)[0]

@@ -13,7 +13,7 @@ from bloodfilm.weights import MIN_SCORE
 
 
 def score_detection(found: Sequence[Cells], truth: Sequence[Field], min_score: float = MIN_SCORE) -> dict[str, float]:
-    """Score the boxes of `found` against `truth`, whatever their types.
+    """Score the boxes of `found` against `truth`, whatever their types; only where somebody looked for cells.
 
     Cells found where nobody looked are neither right nor wrong.
 
