@@ -34,7 +34,7 @@ from bloodfilm.training.published import Published
 from bloodfilm.training.sparse import Sparse, SparseSettings
 from sparse_data import SETS, Parts, classes_of, in_patch
 
-PICTURES = {"pbc": 3000, "wide": 3000}
+PICTURES = {"pbc": 5000, "wide": 5000}
 """Pictures seen in one training."""
 
 SETTINGS = {

@@ -52,8 +52,7 @@ def test_places_tell_where_nobody_looked() -> None:
 def test_entropy_is_a_share_of_the_largest() -> None:
     assert entropy(torch.tensor([[0.9, 0.9, 0.9], [0.9, 0.0, 0.0]])).tolist() == pytest.approx([1, 0])
     assert entropy(torch.tensor([[0.3]])).tolist() == [0]
-    types = torch.tensor([[0.25] * 4, [1.0, 0, 0, 0], [0.5, 0.5, 0, 0]])
-    said = entropy(torch.full((3, 1), 0.8), types)
+    said = entropy(torch.tensor([[0.25] * 4, [1.0, 0, 0, 0], [0.5, 0.5, 0, 0]]))
     assert said.tolist() == pytest.approx([1, 0, math.log(2) / math.log(4)])
 
 

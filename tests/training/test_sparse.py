@@ -95,7 +95,7 @@ def test_guessed_objects_teach_where_nobody_looked(sparse: list[Field]) -> None:
     column = int(torch.nonzero(~masks[0].looked[0].all(0))[-1])
     box = torch.tensor([[8.0 * column - 8, 20.0, 8.0 * column + 8, 36.0]])
     targets = targets._replace(**{n: getattr(targets, n)[:0] for n in ("image", "boxes", "kinds", "codes")})
-    targets = targets.plus(torch.tensor([0]), box, torch.tensor([0]))
+    targets = targets.plus(torch.tensor([0]), box, torch.tensor([0]), torch.tensor([3]))
     guess = Guess(masks, torch.tensor([True]), torch.tensor([0.5]))
     losses = detection_losses(features, targets, network.detector.detect, guess)
     assert losses["box"] > 0
@@ -206,7 +206,7 @@ def test_a_pseudo_label_that_is_none_counts_as_wrong() -> None:
     boxes = torch.tensor([[41.0, 40, 60, 60], [70, 70, 90, 90]])
     found = Candidates(torch.zeros(2).long(), torch.zeros(2).long(), boxes, torch.ones(2, 1))
     nothing = References(targets.image[:0], targets.boxes[:0], targets.kinds[:0])
-    measures = measure(Pseudo(found, nothing, (torch.tensor(2), torch.tensor(0))), targets, 1)
+    measures = measure(Pseudo(found, found.kinds, nothing, (torch.tensor(2), torch.tensor(0))), targets, 1)
     assert measures["pseudo_precision"] == 0.5
     assert measures["pseudo_recall"] == 0.5
 

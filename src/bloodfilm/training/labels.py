@@ -53,9 +53,10 @@ class Targets(NamedTuple):
     unknown: Tensor
     unknown_kinds: Tensor
 
-    def plus(self, image: Tensor, boxes: Tensor, kinds: Tensor) -> Targets:
+    def plus(self, image: Tensor, boxes: Tensor, kinds: Tensor, types: Tensor) -> Targets:
         """Return these and further objects of which no more is known."""
         codes = self.codes.new_full((len(boxes), self.codes.shape[1]), UNKNOWN)
+        codes[:, 0] = types
         return self._replace(
             image=torch.cat((self.image, image)),
             boxes=torch.cat((self.boxes, boxes)),

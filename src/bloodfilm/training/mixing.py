@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bloodfilm.training.labels import WHITE, Targets
+from bloodfilm.vocabulary import UNKNOWN
 
 FREE = 50
 """Kind of a region where only the teacher says what is there; no loss knows it."""
@@ -35,7 +36,8 @@ class Guesses(NamedTuple):
 def with_guesses(targets: Targets, found: Guesses, sure: float) -> Targets:
     """Return `targets` with the cells `found`: those with a score of `sure` are labels, it is unknown if others are."""
     labels, rest = found.where(found.scores >= sure), found.where(found.scores < sure)
-    return targets.plus(labels.image, labels.boxes, torch.full_like(labels.image, WHITE))._replace(
+    kinds, types = torch.full_like(labels.image, WHITE), torch.full_like(labels.image, UNKNOWN)
+    return targets.plus(labels.image, labels.boxes, kinds, types)._replace(
         unknown_image=torch.cat((targets.unknown_image, rest.image)),
         unknown=torch.cat((targets.unknown, rest.boxes)),
         unknown_kinds=torch.cat((targets.unknown_kinds, torch.full_like(rest.image, WHITE))),

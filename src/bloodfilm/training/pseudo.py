@@ -69,27 +69,21 @@ def places(found: Candidates, level: Known, stride: int) -> tuple[Tensor, Tensor
     return ~level.looked[found.image, row, column], certain
 
 
-def entropy(all_scores: Tensor, types: Tensor | None = None) -> Tensor:
-    """Return how undecided a class is, from 0 to 1: Shannon's entropy over the logarithm of the number of classes.
-
-    Classes are the auxiliary kinds and the types of white cells; `types` (K, types) are their probabilities if it is
-    a white cell, whose score comes first in `all_scores` (K, kinds). Without types white cells are one class.
-    """
-    shares = all_scores / all_scores.sum(1, keepdim=True)
-    if types is not None:
-        shares = torch.cat((shares[:, :1] * types, shares[:, 1:]), 1)
+def entropy(scores: Tensor) -> Tensor:
+    """Return how undecided each row (K, C) is, from 0 to 1: Shannon's entropy over ln C; 0 with one class."""
+    shares = scores / scores.sum(1, keepdim=True)
     most = torch.tensor(float(max(shares.shape[1], 2)), device=shares.device).log()
     undecided: Tensor = torch.special.entr(shares).sum(1) / most
     return undecided
 
 
 class Sureness(nn.Module):
-    """How often candidates with a value were right where that is known, remembered over some hundred steps.
+    """How often candidates with a value were right where that is known, remembered over the last steps.
 
     Values go from 0 to 1, in `BINS` bins for each kind.
     """
 
-    BINS, MEMORY, ENOUGH = 50, 0.99, 10.0
+    BINS, MEMORY, ENOUGH = 50, 0.97, 10.0
     right: Tensor
     count: Tensor
 

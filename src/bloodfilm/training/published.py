@@ -22,6 +22,7 @@ from bloodfilm.training.pseudo import APART, Candidates, find_candidates
 from bloodfilm.training.similarity import References, compare, triplet_loss
 from bloodfilm.training.sparse import Pseudo, Sparse, measure
 from bloodfilm.training.supervised import reading_losses
+from bloodfilm.vocabulary import UNKNOWN
 
 PLAIN = 100 / 130
 """Share of the training before sparse labels are treated as such: until then what has no label is background."""
@@ -60,11 +61,12 @@ class Published(Sparse):
         readings["triplet"] = zero
         if late < GUESS_UNTIL:
             sure, similar = _guess(network, features, targets)
+            untyped = torch.full_like(sure.kinds, UNKNOWN)
             references = References(targets.image, targets.boxes, targets.kinds)
             counts = (torch.tensor(len(sure.image)), torch.tensor(len(similar.image)))
-            self._measures = measure(Pseudo(sure, references, counts), step.targets, len(step.images))
+            self._measures = measure(Pseudo(sure, untyped, references, counts), step.targets, len(step.images))
             guessed = targets._replace(**_select(targets, targets.kinds < 0))
-            guessed = guessed.plus(sure.image, sure.boxes, sure.kinds)
+            guessed = guessed.plus(sure.image, sure.boxes, sure.kinds, untyped)
             parts = _losses(network, features, guessed)
             losses = {name: loss + GUESS_GAIN * parts[name] for name, loss in losses.items()}
             if late < SIMILAR_UNTIL:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
+from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import STRIDES, Features
 from bloodfilm.training.data import MOSAIC_SCALE
 from bloodfilm.training.labels import HIDDEN, WHITE, Labels, Targets, join, labels_of
@@ -51,7 +52,7 @@ class SparseSettings:
     precision : float
         Share of pseudo-labels that is to be right, judged by what is found where labels are.
     max_entropy : float
-        Largest entropy of a pseudo-label's class, as a share of that of no idea at all.
+        Largest entropy of a pseudo-label's kind, and of the type that it gets, as a share of that of no idea at all.
     sizes : (float, float)
         Percentiles of labelled boxes' sides that limit those of pseudo-labels.
     trust : float
@@ -74,9 +75,10 @@ class SparseSettings:
 
 
 class Pseudo(NamedTuple):
-    """Pseudo-labels of a batch, what they were compared with, and how many came by score and by likeness."""
+    """Pseudo-labels of a batch and their types, what they were compared with, and how many each way brought."""
 
     found: Candidates
+    types: Tensor
     references: References
     counts: tuple[Tensor, Tensor]
 
@@ -144,7 +146,7 @@ class Sparse(Method):
                 readings["triplet"] = self.settings.triplet * triplet_loss(*likeness, self.settings.margin)
             found = pseudo.found
             self._measures = measure(pseudo, targets, len(step.images))
-            targets = targets.plus(found.image, found.boxes, found.kinds)
+            targets = targets.plus(found.image, found.boxes, found.kinds, pseudo.types)
             trust = torch.cat((trust, torch.full_like(found.boxes[:, 0], self.settings.trust)))
         guessed = torch.arange(len(trust), device=trust.device) >= len(step.targets.boxes)
         return detection_losses(features, targets, network.detector.detect, Guess(masks, guessed, trust)) | readings
@@ -178,24 +180,27 @@ class Sparse(Method):
             self.by_likeness.learn(found.kinds[learnt], likeness[learnt], right[learnt])
             similar = ~sure & (likeness >= self.by_likeness.threshold(settings.precision)[found.kinds])
         chosen = torch.nonzero(fit & (sure | similar))[:, 0]
-        chosen = chosen[self._undecided(step, features, found.where(chosen)) <= settings.max_entropy]
+        chosen = chosen[entropy(found.all_scores[chosen]) <= settings.max_entropy]
         counts = sure[chosen].sum(), similar[chosen].sum()
-        return Pseudo(found.where(chosen), references, counts), self._believed(features, teacher.detector.detect, masks)
+        found = found.where(chosen)
+        pseudo = Pseudo(found, self._types(teacher, features, found), references, counts)
+        return pseudo, self._believed(features, teacher.detector.detect, masks)
 
     def _likeness(self, neck: Tensor, found: Candidates, references: References) -> Tensor:
         """Return for each candidate, from 0 to 1, how much liker it is to cells of its kind than to anything else."""
         own, others = compare(neck, found.image, found.boxes, found.kinds, references)
         return ((1 + own - others.clamp(min=-1)) / 2).clamp(0, 1)
 
-    def _undecided(self, step: Step, features: Features, found: Candidates) -> Tensor:
-        """Return the entropy of the class of each pseudo-label."""
-        if len(self.types) < 2:
-            return entropy(found.all_scores)
-        white = found.kinds == WHITE
-        rois = torch.cat((found.image[white, None].float(), found.boxes[white]), 1)
-        types = found.boxes.new_full((len(white), len(self.types)), 1 / len(self.types))
-        types[white] = step.average.read(features.taps, rois)[0][:, self.types].softmax(1)
-        return entropy(found.all_scores, types)
+    def _types(self, teacher: AttriDet, features: Features, found: Candidates) -> Tensor:
+        """Return the type of each white cell (K,) of which the teacher is sure enough, else `UNKNOWN`."""
+        codes = torch.full_like(found.kinds, UNKNOWN)
+        white = torch.nonzero(found.kinds == WHITE)[:, 0]
+        if len(self.types) > 1:
+            rois = torch.cat((found.image[white, None].float(), found.boxes[white]), 1)
+            shares = teacher.read(features.taps, rois)[0][:, self.types].softmax(1)
+            said = self.types[shares.argmax(1)]
+            codes[white] = said.where(entropy(shares) <= self.settings.max_entropy, UNKNOWN)
+        return codes
 
     def _believed(self, features: Features, detect: Any, masks: list[Known]) -> list[Known]:
         """Return what is known where nobody looked counts as empty if the teacher sees nothing there."""
