@@ -567,3 +567,46 @@ def test_pictures_unlike_what_the_model_knows_are_told(
     (field,) = read_coco(tmp_path / "out" / "cells.json")
     assert (field.cells.novelty or 0) > 1
     assert "novelty" not in CliRunner().invoke(app, [str(each) for each in (*command, checkpoint)]).stderr
+
+
+def test_evaluate_refuses_what_was_trained_on(tmp_path: Path) -> None:
+    name = "4_1_1000_ALL.png"
+    write_coco(tmp_path / "truth.json", [Field(Path(name), Cells([[1, 1, 20, 20]]), 64, 64, name=name)])
+    file = tmp_path / "truth.json"
+    refused = CliRunner().invoke(app, ["evaluate", *map(str, ("--truth", file, "--found", file, "--trained-on", file))])
+    assert "patients 4" in str(refused.exception)
+    assert "1 patients drawn" in run("evaluate", "--truth", file, "--found", file)
+
+
+def test_the_matrix_scores_each_model_on_each_truth(checkpoint: Path, labels: Path, tmp_path: Path) -> None:
+    options = ["evaluate", "--matrix", "--out", tmp_path / "matrix", "--device", "cpu"]
+    options += ["--model", f"a={checkpoint}", "--truth", f"a={labels}", "--truth", f"b={labels}"]
+    result = json.loads(run(*options, "--json"))
+    assert [(row["model"], row["truth"]) for row in result["scores"]] == [("a", "a"), ("a", "b")]
+    assert "does not say which patients" in run(*options)
+    assert {path.name for path in (tmp_path / "matrix").iterdir()} == {
+        f"matrix.{s}" for s in ("csv", "json", "svg", "html")
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--truth", "a=x.json"), "takes --model"),
+        (("--truth", "x.json", "--model", "a=b", "--out", "o"), "NAME=FILE"),
+        (("--truth", "a=x.json", "--model", "a=b", "--model", "a=c", "--out", "o"), "given twice"),
+    ],
+)
+def test_an_unusable_matrix_is_refused(options: tuple[str, ...], said: str) -> None:
+    refused = CliRunner().invoke(app, ["evaluate", "--matrix", *options])
+    assert isinstance(refused.exception, UserError)
+    assert said in str(refused.exception)
+
+
+def test_train_adapts_to_pictures_without_labels(checkpoint: Path, labels: Path, tmp_path: Path) -> None:
+    options = ["train", labels, "--method", "adapt", "--out", tmp_path / "run", "--device", "cpu"]
+    target = ["--target", labels.parent / "0.png"]
+    run(*options, *target, "--init", checkpoint, "--by", "reinhard")
+    assert read_card(tmp_path / "run" / "adapted.safetensors").stain
+    for missing in ([*options, "--init", checkpoint], [*options, *target]):
+        assert isinstance(CliRunner().invoke(app, [str(each) for each in missing]).exception, UserError)

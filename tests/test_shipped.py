@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bloodfilm.cells import Cells, Field
 from bloodfilm.cli import app
 from bloodfilm.detection.detector import Detector
-from bloodfilm.evaluation.detection import match
+from bloodfilm.evaluation.matching import match
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.io.table import read_csv

@@ -298,4 +298,4 @@ class Field:
             return np.ones(len(boxes), bool)
         middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
         inside = (middle >= self.labelled_regions[:, :2]) & (middle <= self.labelled_regions[:, 2:])
-        return np.array([each.all(1).any() for each in inside], bool)
+        return np.asarray(np.any(np.all(inside, axis=2), axis=1))

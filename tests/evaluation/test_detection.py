@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.evaluation.detection import match, score_detection
+from bloodfilm.evaluation.detection import score_detection
+from bloodfilm.evaluation.matching import match
 
 Annotated = Callable[..., Field]
 A, B, FAR = [10, 10, 50, 50], [100, 100, 140, 160], [150, 10, 190, 50]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Cells, Field, Origin
 from bloodfilm.errors import UserError
+from bloodfilm.evaluation.leakage import patients_of
 from bloodfilm.training.split import split_fields
 
 
@@ -32,3 +34,13 @@ def test_the_order_of_the_fields_does_not_matter() -> None:
 def test_fewer_than_two_fields_cannot_be_split(count: int) -> None:
     with pytest.raises(UserError, match="at least two fields"):
         split_fields(fields(count))
+
+
+def test_the_fields_of_a_patient_stay_together() -> None:
+    all_fields = [replace(f, origin=Origin(str(n // 5), n, None, 1000, "ALL")) for n, f in enumerate(fields(50))]
+    chosen, kept = split_fields(all_fields)
+    assert len(kept) == 5
+    assert len(patients_of(kept)) == 1
+    assert not patients_of(chosen) & patients_of(kept)
+    with pytest.raises(UserError, match="two patients"):
+        split_fields(all_fields[:5])

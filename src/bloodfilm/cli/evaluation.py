@@ -2,42 +2,134 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from bloodfilm.cli.options import MinScore
+from bloodfilm.cli.options import Device, MinScore, console, make_folder, progress_bar
 from bloodfilm.weights import MIN_SCORE
+
+if TYPE_CHECKING:
+    from bloodfilm.evaluation.matrix import Matrix
 
 
 def evaluate(
-    truth: Annotated[Path, typer.Option(help="COCO file with annotated cells.")],
-    found: Annotated[Path, typer.Option(help="COCO file with found cells, best candidates.json.")],
+    truth: Annotated[
+        list[str],
+        typer.Option(metavar="FILE", help="COCO file with annotated cells; with --matrix NAME=FILE, again and again."),
+    ],
+    found: Annotated[Path | None, typer.Option(help="COCO file with found cells, best candidates.json.")] = None,
+    trained_on: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="COCO file trained on: refuse if a patient or picture is in TRUTH."),
+    ] = [],  # noqa: B006  typer copies it
+    matrix: Annotated[bool, typer.Option("--matrix", help="Score every --model on every --truth.")] = False,
+    model: Annotated[list[str], typer.Option(metavar="NAME=MODEL", help="With --matrix: a checkpoint.")] = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="With --matrix: folder for table and heat map.")] = None,
     min_score: MinScore = MIN_SCORE,
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score found cells against annotated ones: detection AP, attribute F1."""
+    """Score found cells against annotated ones: detection AP, attribute F1; or models on data sets, as a matrix."""
+    from bloodfilm.errors import UserError
     from bloodfilm.evaluation.report import evaluate as score
+    from bloodfilm.evaluation.report import to_json
     from bloodfilm.io.coco import read_coco
 
-    result = score(read_coco(truth), read_coco(found), min_score)
-    if as_json:
-        typer.echo(json.dumps(_without_nan(result), indent=1))
+    if matrix:
+        if found or trained_on or not (model and out):
+            raise UserError("--matrix takes --model NAME=MODEL, --truth NAME=FILE and --out DIR.")
+        result = _matrix(_pairs("--model", model), _pairs("--truth", truth), out, min_score, device)
+        if as_json:
+            typer.echo(to_json(result.to_dict()))
+        else:
+            _show_matrix(result)
         return
-    for title, rows in (("Detection", {"all cells": result["detection"]}), ("Attributes", result["attributes"])):
-        table = Table("", *next(iter(rows.values())), title=title)
-        for name, row in rows.items():
-            table.add_row(name, *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    if len(truth) > 1 or found is None or model or out:
+        raise UserError("Give one --truth and one --found; several, and --model and --out, go with --matrix.")
+    trained = [field for path in trained_on for field in read_coco(path)] if trained_on else None
+    scores = score(read_coco(truth[0]), read_coco(found), min_score, trained)
+    if as_json:
+        typer.echo(to_json(scores))
+    else:
+        _show(scores)
+
+
+def _pairs(option: str, texts: list[str]) -> dict[str, str]:
+    from bloodfilm.errors import UserError
+
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (name, _, value) in zip(texts, pairs, strict=True) if not (name and value)]:
+        raise UserError(f"{option} {wrong[0]}: with --matrix it is NAME=FILE.")
+    names = [name for name, _, _ in pairs]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"{option}: the name {min(twice)} is given twice.")
+    return {name: value for name, _, value in pairs}
+
+
+def _matrix(models: dict[str, str], truths: dict[str, str], out: Path, min_score: float, device: str) -> Matrix:
+    from bloodfilm.evaluation.matrix import score_matrix
+
+    make_folder(out)
+    with progress_bar() as progress:
+        task = progress.add_task("Scoring", total=None)
+        result = score_matrix(
+            models,
+            truths,
+            out,
+            min_score,
+            device,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    console.print(f"Table and heat map -> {out / 'matrix.html'}", soft_wrap=True)
+    return result
+
+
+def _show_matrix(matrix: Matrix) -> None:
+    table = Table("AP50", *matrix.truths, title="Trained on (rows), tested on (columns)")
+    for name, row in zip(matrix.models, matrix.values("ap50"), strict=True):
+        table.add_row(name, *map(_text, row))
+    Console().print(table)
+    for line in matrix.notes:
+        typer.echo(line)
+
+
+def _show(scores: dict[str, Any]) -> None:
+    detection = Table("", "cells", "AP50", "AP", "recall", "false/field", title="Detection")
+    means = {f"mean of types, {name}": row for name, row in scores["mean_types"].items()}
+    for name, row in ({"all cells": scores["detection"]} | means | scores["types"]).items():
+        numbers = [_with_interval(row, "ap50"), _with_interval(row, "ap")]
+        detection.add_row(
+            name, str(row["cells"]), *numbers, _text(row.get("recall")), _text(row.get("false_per_field"))
+        )
+    reading = Table("", "cells", "macro-F1", "accuracy", title="Types and attributes of cells found")
+    for name, row in (scores["attributes"] | {"mean of attributes": scores["mean_attributes"]}).items():
+        reading.add_row(name, _text(row.get("cells")), _with_interval(row, "macro_f1"), _text(row.get("accuracy")))
+    for table in (detection, reading):
         Console().print(table)
+    protocol = scores["protocol"]
+    typer.echo(
+        f"Recall, false cells and attributes at a score of {protocol['min_score']}. Brackets: {protocol['level']:.0%} "
+        f"confidence, {protocol['drawn']} drawn {protocol['draws']} times."
+    )
+    if protocol["labelled_in_part"]:
+        typer.echo(
+            f"{protocol['labelled_in_part']} fields are labelled in part: {protocol['found_elsewhere']} cells found "
+            "elsewhere are neither right nor wrong."
+        )
+    typer.echo(f"Leakage: {protocol['leakage']}")
 
 
-def _without_nan(value: Any) -> Any:
-    """Return `value` with None, which JSON can say, for NaN."""
-    if isinstance(value, dict):
-        return {key: _without_nan(each) for key, each in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _with_interval(row: dict[str, Any], name: str) -> str:
+    low, high = row.get(f"{name}_interval", (math.nan, math.nan))
+    return _text(row[name]) + ("" if math.isnan(low) else f" [{low:.3f}, {high:.3f}]")
+
+
+def _text(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bloodfilm.nets.yolo import Size
     from bloodfilm.training.method import Method
 
-METHODS = ("attridet", "sladet", "sladet-published")
+METHODS = ("attridet", "sladet", "sladet-published", "adapt")
 
 
 def train(
@@ -28,10 +28,16 @@ def train(
     method: Annotated[
         str,
         typer.Option(
-            help="attridet: on full labels. sladet: on fields labelled in part. "
-            "sladet-published: by its authors' recipe, for comparison only."
+            help="attridet: on full labels. sladet: on fields labelled in part. sladet-published: by its authors' "
+            "recipe, for comparison only. adapt: from FIELDS to the pictures of --target."
         ),
     ] = "attridet",
+    target: Annotated[
+        list[Path], typer.Option(help="For adapt: pictures, folders or COCO files; labels are not read.")
+    ] = [],  # noqa: B006  typer copies it
+    by: Annotated[
+        str, typer.Option(help="For adapt: reinhard or macenko, statistics, teacher, mixing, with commas between.")
+    ] = "",
     validation: Annotated[
         Path | None, typer.Option(help="Fields to select on; by default a tenth of the fields, by their names.")
     ] = None,
@@ -50,15 +56,19 @@ def train(
 
     if method not in METHODS:
         raise UserError(f"--method {method}: give one of {', '.join(METHODS)}.")
+    if (method == "adapt") != bool(target):
+        raise UserError("--method adapt needs --target, and no other method takes it.")
+    if method == "adapt" and init is None:
+        raise UserError("--method adapt needs --init: a model that learned from FIELDS.")
     if size not in (None, *"nsmlx") or image_size % 32:
         raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
-    if method != "attridet":
+    if method not in ("attridet", "adapt"):
         annotated = [field for path in fields for field in _read_sparse(path)]
     else:
         annotated = [field for path in fields for field in read_coco(path)]
         if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
             raise UserError(
-                f"--method attridet: {len(in_part)} fields are labelled in part only, as is {in_part[0]}; see sladet."
+                f"--method {method}: {len(in_part)} fields are labelled in part only, as is {in_part[0]}; see sladet."
             )
 
     from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
@@ -67,15 +77,23 @@ def train(
     from bloodfilm.training.split import split_fields
 
     make_folder(out)
+
+    def report(row: dict[str, float]) -> None:
+        console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
     chosen, held = (annotated, _read(validation)) if validation else split_fields(annotated)
     settings = Settings(cast("Size | None", size), init, epochs, image_size, batch, device, seed)
     where = resolve_device(device)
     running_on = describe(where, fastest_precision(where))
     console.print(f"{len(chosen)} fields to train on, {len(held)} to select on, on {running_on}")
+    if method == "adapt":
+        from bloodfilm.training.adaptation import adapt, unlabelled, ways_of
 
-    def report(row: dict[str, float]) -> None:
-        console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
-
+        pictures = unlabelled(target)
+        console.print(f"{len(pictures)} pictures to adapt to")
+        weights = adapt(str(init), chosen, held, pictures, out, settings, ways_of(by), resume, report)
+        console.print(f"Adapted weights: {weights}")
+        return
     best = run(chosen, held, out, settings, resume, report, method=_method(method))
     console.print(f"Best weights: {best}")
 

@@ -251,7 +251,10 @@ class Detector:
         return [results[row] for row in range(len(pictures))]
 
     def _as_input(self, images: Tensor) -> Tensor:
-        return images.to(self.device).to(self.precision, memory_format=torch.channels_last) / 255
+        images = images.to(self.device)
+        if self.card.stain:
+            images = 255 * self.card.stain.apply(images.float() / 255)
+        return images.to(self.precision, memory_format=torch.channels_last) / 255
 
     def describe(self, picture: RGB) -> Tensor:
         """Return what a picture (H, W, 3) uint8 looks like to the network, for `bloodfilm.nets.novelty`."""

@@ -10,7 +10,7 @@ import torch
 from torchmetrics.functional.classification import binary_calibration_error
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.evaluation.detection import is_ignored, match
+from bloodfilm.evaluation.matching import excused, match
 
 BINS = 15
 
@@ -33,7 +33,7 @@ def score_hits(found: Sequence[Cells], truth: Sequence[Field]) -> tuple[npt.NDAr
         table = table[field.looked_at(table.boxes)]
         hit, _ = match(table, field)
         right = np.isin(np.arange(len(table)), hit)
-        judged = right | ~np.array([is_ignored(box, field.ignored) for box in table.boxes], bool)
+        judged = right | ~excused(table.boxes, field)[0]
         scores.append(table.scores[judged])
         hits.append(right[judged])
     return np.concatenate(scores), np.concatenate(hits)

@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
-from bloodfilm.evaluation.attributes import score_attributes
-from bloodfilm.evaluation.detection import score_detection
+from bloodfilm.evaluation.attributes import read
+from bloodfilm.evaluation.curve import Findings, judge
+from bloodfilm.evaluation.detection import judge_types, summary
+from bloodfilm.evaluation.intervals import LEVEL, interval, units_of
+from bloodfilm.evaluation.leakage import check_leakage
+from bloodfilm.evaluation.matching import FloatArray
 from bloodfilm.weights import MIN_SCORE
 
+DRAWS = 1000
+ARTEFACT = "None"
+"""The type of LLD that is no cell."""
 
-def evaluate(truth: Sequence[Field], found: Sequence[Field], min_score: float = MIN_SCORE) -> dict[str, Any]:
+
+def evaluate(
+    truth: Sequence[Field],
+    found: Sequence[Field],
+    min_score: float = MIN_SCORE,
+    trained_on: Sequence[Field] | None = None,
+    draws: int = DRAWS,
+) -> dict[str, Any]:
     """Score `found` against `truth`; pictures go together by name, one that was not searched found nothing.
+
+    Cells found outside of `Field.labelled_regions` are neither right nor wrong.
 
     Returns
     -------
     dict
-        ``detection`` as of `score_detection`, ``attributes`` as of `score_attributes`.
+        ``detection`` as of `score_detection`; ``types``: AP50 and AP of each annotated type; ``mean_types``: their
+        means over all types and without "None"; ``attributes`` as of `score_attributes`, ``mean_attributes`` their
+        mean; ``protocol``: what was drawn for the intervals, what was not judged, and what is known of leakage. A name
+        that ends with ``_interval`` holds the limits of 95 % confidence by `draws` draws of patients, or of fields
+        where these are unknown; with 0 draws there is none.
 
     Raises
     ------
     UserError
-        If no picture of `truth` is in `found`.
+        If no picture of `truth` is in `found`, or a patient or picture of `trained_on` is in `truth`.
     """
     tables = {field.name: field.cells for field in found}
     if not any(field.name in tables for field in truth):
@@ -33,8 +57,74 @@ def evaluate(truth: Sequence[Field], found: Sequence[Field], min_score: float = 
             f"No picture is in both files: the truth has {wanted}, the found cells {known}. "
             "Run detect on the folder that holds the truth file."
         )
+    leakage = "not checked: nobody said what was trained on" if trained_on is None else check_leakage(trained_on, truth)
     cells = [tables.get(field.name, Cells.empty(field.cells.vocabulary)) for field in truth]
-    return {
-        "detection": score_detection(cells, truth, min_score),
-        "attributes": score_attributes(cells, truth, min_score),
+    units = units_of(truth)
+    elsewhere = sum(int((~f.looked_at(c.boxes)).sum()) for c, f in zip(cells, truth, strict=True))
+    return score(cells, truth, min_score, units.draw(draws)) | {
+        "protocol": {
+            "min_score": min_score,
+            "level": LEVEL,
+            "draws": draws,
+            "drawn": str(units),
+            "labelled_in_part": sum(field.is_labelled_in_part for field in truth),
+            "found_elsewhere": elsewhere,
+            "leakage": leakage,
+        }
     }
+
+
+def score(cells: Sequence[Cells], truth: Sequence[Field], min_score: float, weights: FloatArray) -> dict[str, Any]:
+    """Return the scores of `evaluate`; `weights` (draws, F) say how often each field was drawn."""
+    findings = judge(cells, truth)
+    types, readings = judge_types(cells, truth), read(cells, truth, min_score)
+    groups = {"all": list(types.values()), "without None": [f for name, f in types.items() if name != ARTEFACT]}
+    named = [reading for name, reading in readings.items() if name != "class"]
+    return {
+        "detection": summary(findings, min_score) | _precision_intervals([findings], weights),
+        "types": {name: _precisions([each]) for name, each in types.items()},
+        "mean_types": {
+            name: {"types": len(group)} | _precisions(group) | _precision_intervals(group, weights)
+            for name, group in groups.items()
+            if group
+        },
+        "attributes": {
+            name: reading.scores() | {"macro_f1_interval": interval(reading.f1(weights))}
+            for name, reading in readings.items()
+        },
+        "mean_attributes": {
+            "macro_f1": float(_mean([reading.f1() for reading in named])),
+            "macro_f1_interval": interval(_mean([reading.f1(weights) for reading in named])),
+        },
+    }
+
+
+def _precisions(group: list[Findings]) -> dict[str, float]:
+    mean = np.mean([findings.precisions() for findings in group], axis=0)
+    cells = sum(int(findings.annotated.sum()) for findings in group)
+    return {"cells": cells, "ap50": float(mean[0]), "ap": float(mean.mean())}
+
+
+def _precision_intervals(group: list[Findings], weights: FloatArray) -> dict[str, list[float]]:
+    drawn = _mean([np.array([f.precisions(each) for each in weights]).reshape(-1, 10) for f in group])
+    return {"ap50_interval": interval(drawn[:, 0]), "ap_interval": interval(drawn.mean(1))}
+
+
+def _mean(parts: list[FloatArray]) -> FloatArray:
+    """Return the mean over `parts` of what is a number; NaN where none is."""
+    values = np.array(parts)
+    known = np.isfinite(values)
+    return np.where(known.any(0), np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+
+
+def to_json(result: Any) -> str:
+    """Return scores as JSON, which has no NaN: it becomes null."""
+    return json.dumps(_without_nan(result), indent=1)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

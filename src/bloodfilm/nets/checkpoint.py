@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
+from torch import Tensor
 
 from bloodfilm.errors import CheckpointError
 from bloodfilm.io.files import replacing
@@ -18,6 +20,20 @@ from bloodfilm.nets.attridet import AttriDet, Head
 from bloodfilm.nets.yolo import Size
 from bloodfilm.vocabulary import LLD, Vocabulary
 from bloodfilm.weights import DEFAULT_MODEL, available
+
+
+class Stain(BaseModel):
+    """An affine map of optical densities that brings pictures to the colours that a model knows."""
+
+    matrix: list[list[float]]
+    offset: list[float]
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Return `images` (B, 3, H, W) in 0 to 1, mapped."""
+        density = -images.float().clamp(min=1 / 255).log()
+        matrix, offset = (torch.tensor(part, device=images.device) for part in (self.matrix, self.offset))
+        density = torch.einsum("ij,bjhw->bihw", matrix, density) + offset[:, None, None]
+        return (-density).exp().clamp(0, 1).to(images)
 
 
 class Card(BaseModel):
@@ -40,9 +56,13 @@ class Card(BaseModel):
     method: str = "attridet"
     description: str = ""
     data: list[str] = []
+    patients: list[str] = []
+    """Patients that the model learned from or was selected on, as far as names of pictures tell."""
     limits: list[str] = []
     calibration: dict[str, float] = {}
     """Slope and offset of the score, temperatures of types and attributes; they are in the weights already."""
+    stain: Stain | None = None
+    """How to bring pictures to the colours that it learned from; None leaves them as they are."""
     scores: dict[str, Any] = {}
     imported: dict[str, str] = {}
     """Files of other programs that the weights are from, with their sha256."""

@@ -16,7 +16,7 @@ from torchvision.ops import box_area
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.letterbox import fit, resize
-from bloodfilm.io.images import read_image
+from bloodfilm.io.images import RGB, read_image
 from bloodfilm.training.labels import Labels, forget, join, labels_of
 from bloodfilm.training.paste import Cutouts, paste
 from bloodfilm.training.surround import surround
@@ -40,6 +40,10 @@ MIN_CELL = 12
 
 MIN_VISIBLE = 0.4
 """Share of an object that must be left after cropping to be one; with less it is unknown what is there."""
+
+
+def read_field(field: Field) -> RGB:
+    return read_image(field.path)
 
 
 class Window(NamedTuple):
@@ -70,8 +74,8 @@ class FieldDataset(Dataset[Sample]):
         Samples depend on seed, epoch and position only.
     cutouts : Cutouts, optional
         Cells to paste on fields, where `PASTED` says so.
-    labels : callable
-        What is learned from a field.
+    labels, read : callable
+        What is learned from a field, and its picture.
     """
 
     def __init__(
@@ -84,7 +88,9 @@ class FieldDataset(Dataset[Sample]):
         seed: int = 0,
         cutouts: Cutouts | None = None,
         labels: Callable[[Field], Labels] = labels_of,
+        read: Callable[[Field], RGB] = read_field,
     ) -> None:
+        self.read = read
         self.labels = labels
         self.fields = fields
         self.image_size = image_size
@@ -109,7 +115,7 @@ class FieldDataset(Dataset[Sample]):
         """Return the field with its longer side brought to that of the canvas."""
         path = self.fields[index].path
         if path not in self._cache:
-            picture = read_image(path)
+            picture = self.read(self.fields[index])
             self._cache[path] = resize(picture, fit(picture.shape, self.image_size), pad_to=1)
         return self._cache[path]
 

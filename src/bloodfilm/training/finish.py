@@ -29,11 +29,16 @@ def finish(
     What is usual is told by up to 2000 of the fields it was trained on; with too few of them nothing is.
     """
     network, card = calibrate(network, card, held_out, singles)
-    if len(fields) > AXES:
+    return learn_usual(network, card, fields, held_out), card
+
+
+def learn_usual(network: AttriDet, card: Card, fields: Sequence[Field], held_out: Sequence[Field]) -> AttriDet:
+    """Tell `network` how its `fields` look, and return it; with too few of them it stays as it is."""
+    if len(fields) > AXES and held_out:
         detector = Detector.from_network(copy.deepcopy(network), card, torch.device("cpu"))
         chosen = np.linspace(0, len(fields) - 1, min(len(fields), MAX_DESCRIBED)).astype(int)
         network.novelty.fit(_described(detector, [fields[row] for row in chosen]), _described(detector, held_out))
-    return network, card
+    return network
 
 
 def _described(detector: Detector, fields: Sequence[Field]) -> Tensor:

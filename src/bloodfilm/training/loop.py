@@ -23,6 +23,7 @@ from bloodfilm.detection.devices import fastest_precision, resolve_device
 from bloodfilm.errors import UserError
 from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.evaluation.detection import score_detection
+from bloodfilm.evaluation.leakage import patients_of
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, read_card, save
@@ -148,6 +149,7 @@ class _Run:
         self.fabric.seed_everything(settings.seed, verbose=False)
         network, self.card = begin(settings, fields)
         method.begin(fields, settings)
+        self.card.patients = sorted({*self.card.patients, *patients_of((*fields, *validation))})
         self.network = network.to(memory_format=torch.channels_last)
         self.method = method.to(self.fabric.device)
         if settings.keep_detection:
@@ -169,6 +171,7 @@ class _Run:
             settings.seed,
             cutouts,
             method.labels,
+            method.picture,
         )
         self.epoch, self.best = 0, -1.0
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor, nn
 
 from bloodfilm.cells import Field
+from bloodfilm.io.images import RGB
 from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.training.data import read_field
 from bloodfilm.training.labels import Labels, Targets, labels_of
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ class Method(nn.Module):
     def labels(self, field: Field) -> Labels:
         """Return what batches say of `field`."""
         return labels_of(field)
+
+    def picture(self, field: Field) -> RGB:
+        """Return the picture of `field` that batches show."""
+        return read_field(field)
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         """Return losses whose sum is minimised, the same ones in every step; called under autocast."""

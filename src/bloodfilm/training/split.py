@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 
 from bloodfilm.cells import Field
@@ -12,13 +13,23 @@ from bloodfilm.errors import UserError
 def split_fields(fields: Sequence[Field], share: float = 0.1) -> tuple[list[Field], list[Field]]:
     """Return the fields to train on and about `share` of them to select on, chosen by a hash of their names.
 
+    The fields of one patient stay together, as far as their names tell whose they are.
+
     Raises
     ------
     UserError
-        If there are fewer than two fields.
+        If there are fewer than two fields, or all are of one patient.
     """
-    if len(fields) < 2:
-        raise UserError("Training needs at least two fields, one of them to select on; or give --validation.")
-    ranked = sorted(fields, key=lambda field: hashlib.sha256(field.name.encode()).hexdigest())
-    held = max(round(share * len(fields)), 1)
-    return list(ranked[held:]), list(ranked[:held])
+    groups = defaultdict(list)
+    for field in fields:
+        groups[f"patient {field.origin.patient}" if field.origin else field.name].append(field)
+    if len(groups) < 2:
+        raise UserError(
+            "Training needs at least two fields, of two patients where names tell, one of them to select on; "
+            "or give --validation."
+        )
+    ranked = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    held = [groups[ranked.pop(0)]]
+    while len(ranked) > 1 and sum(map(len, held)) < round(share * len(fields)):
+        held.append(groups[ranked.pop(0)])
+    return [field for name in ranked for field in groups[name]], [field for group in held for field in group]

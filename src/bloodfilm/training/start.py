@@ -50,4 +50,5 @@ def begin(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
         classes=[name for name in vocabulary.classes if name in classes],
         auxiliary=auxiliary,
         attributes=[name for name in vocabulary.attribute_names if name in attributes],
+        patients=card.patients if settings.init else [],
     )

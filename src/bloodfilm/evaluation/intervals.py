@@ -1,0 +1,49 @@
+"""Intervals of confidence by drawing patients, or fields where nobody says whose they are, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bloodfilm.cells import Field
+from bloodfilm.evaluation.matching import FloatArray, IntArray
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is drawn: `of_field` (F,) says which unit each field belongs to."""
+
+    of_field: IntArray
+    patients: int
+    others: int
+
+    def __str__(self) -> str:
+        if not self.others:
+            return f"{self.patients} patients"
+        fields = f"{self.others} fields whose patient is unknown"
+        return f"{self.patients} patients and {fields}" if self.patients else fields
+
+    def draw(self, times: int, seed: int = 0) -> FloatArray:
+        """Draw as many units as there are, with return; tell how often each field comes (times, F)."""
+        count = self.patients + self.others
+        chosen = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / max(count, 1)), size=times)
+        return np.asarray(chosen[:, self.of_field], float)
+
+
+def units_of(fields: Sequence[Field]) -> Units:
+    """Put the fields of one patient together: they show the same film, and at 40x often the same cells."""
+    names = [f"patient {f.origin.patient}" if f.origin else f"field {row}" for row, f in enumerate(fields)]
+    known, of_field = np.unique(np.array(names, str), return_inverse=True)
+    others = sum(field.origin is None for field in fields)
+    return Units(of_field, len(known) - others, others)
+
+
+def interval(values: FloatArray) -> list[float]:
+    """Return the limits that `LEVEL` of the drawn `values` (times,) lie within, NaN left out; NaN without any."""
+    values = values[np.isfinite(values)]
+    tail = (1 - LEVEL) / 2
+    return np.quantile(values, [tail, 1 - tail]).tolist() if len(values) else [float("nan")] * 2

@@ -1,0 +1,201 @@
+"""From labelled pictures of one microscope to unlabelled ones of another.
+
+Four ways, each a switch of `AdaptSettings`; labels of the target are never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.errors import UserError
+from bloodfilm.evaluation.leakage import patients_of
+from bloodfilm.io.coco import looks_like_coco, read_coco
+from bloodfilm.io.images import RGB, find_images, read_image
+from bloodfilm.io.lld.names import origin_of
+from bloodfilm.nets.checkpoint import Stain, load, read_card, save
+from bloodfilm.training import stain
+from bloodfilm.training.finish import learn_usual
+from bloodfilm.training.labels import Labels, labels_of
+from bloodfilm.training.loop import Report, Settings, train
+from bloodfilm.training.losses import detection_losses
+from bloodfilm.training.method import Method, Step
+from bloodfilm.training.mixing import FREE, Guesses, mix, with_guesses
+from bloodfilm.training.statistics import reestimated
+from bloodfilm.training.supervised import reading_losses
+from bloodfilm.vocabulary import AUXILIARY
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """Which ways to go.
+
+    Parameters
+    ----------
+    stain : str, optional
+        Bring pictures to the colours of the source, ``reinhard`` or ``macenko`` (`bloodfilm.training.stain`).
+    statistics : bool
+        Tell batch normalisation what is usual on the target (`bloodfilm.training.statistics`).
+    teacher : bool
+        Train on what the moving average of the network finds on weakly changed target pictures, shown strongly
+        changed: mean teacher (Tarvainen and Valpola, 2017) as for detectors in Unbiased Teacher (Liu et al., 2021).
+    mixing : bool
+        With the teacher: put the quarter of a target picture of which it is surest on a source picture (ConfMix,
+        Mattolin et al., 2023).
+    sure, possible : float
+        Scores of the teacher from which on there is a cell, and below which there is none; in between it is unknown.
+    """
+
+    stain: Literal["reinhard", "macenko"] | None = "reinhard"
+    statistics: bool = False
+    teacher: bool = False
+    mixing: bool = False
+    sure: float = 0.5
+    possible: float = 0.1
+
+
+def adapt(
+    init: str | Path,
+    source: Sequence[Field],
+    validation: Sequence[Field],
+    target: Sequence[Field],
+    out: str | Path,
+    settings: Settings | None = None,
+    ways: AdaptSettings | None = None,
+    resume: bool = False,
+    report: Report | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Path:
+    """Adapt the model `init`, which learned from `source`, to the pictures of `target`; their labels are not read.
+
+    `validation`, labelled fields of the source, and `settings` are for the teacher. Nothing is selected: the last
+    weights are taken.
+
+    Returns
+    -------
+    Path
+        ``adapted.safetensors`` below `out`; its card says how pictures have to be stained.
+
+    Raises
+    ------
+    UserError
+        If there is no picture of the source or the target, or as `train` does.
+    """
+    out, ways = Path(out), ways or AdaptSettings()
+    if not source or not target:
+        raise UserError("Adaptation needs labelled fields of the source and pictures of the target.")
+    colours, model = fit_stain(ways, source, target), str(init)
+    if ways.teacher:
+        method = Adaptation(ways, target, colours)
+        side = read_card(init).image_size
+        settings = replace(settings or Settings(), init=str(init), size=None, image_size=side)
+        train(balanced(source, target), validation, out, settings, resume, report, cancelled, method=method)
+        last = out / "last.safetensors"
+        model = str(last) if last.exists() else str(init)
+    network, card = load(model)
+    patients = sorted({*card.patients, *patients_of((*source, *validation, *target))})
+    card = card.model_copy(update={"stain": colours, "method": "adapt", "patients": patients})
+    if ways.statistics:
+        network = reestimated(network, card, target)
+    held = max(len(target) // 10, 1)
+    network = learn_usual(network, card, target[held:], target[:held])
+    save(out / "adapted.safetensors", network, card)
+    return out / "adapted.safetensors"
+
+
+def unlabelled(paths: Sequence[Path]) -> list[Field]:
+    """Return a field for each picture of COCO files, pictures and folders, without labels."""
+    files = [path for path in paths if looks_like_coco(path)]
+    fields = [bare(field) for path in files for field in read_coco(path)]
+    for path in find_images([path for path in paths if path not in files]):
+        height, width = read_image(path).shape[:2]
+        fields.append(Field(path, Cells.empty(), width, height, name=path.name, origin=origin_of(path.name)))
+    return fields
+
+
+def ways_of(text: str) -> AdaptSettings:
+    """Return the settings that names with commas between say, such as ``reinhard,teacher``; the default for none."""
+    if not text:
+        return AdaptSettings()
+    names = {name.strip() for name in text.split(",")}
+    if wrong := sorted(names - {"reinhard", "macenko", "statistics", "teacher", "mixing"}):
+        raise UserError(f"{wrong[0]} is no way to adapt: give reinhard or macenko, statistics, teacher, mixing.")
+    if {"reinhard", "macenko"} <= names:
+        raise UserError("Pictures can be stained by reinhard or by macenko, not by both.")
+    if "mixing" in names and "teacher" not in names:
+        raise UserError("There is no mixing without the teacher, who says what is on the pictures.")
+    colours: Literal["reinhard", "macenko"] | None
+    colours = "reinhard" if "reinhard" in names else "macenko" if "macenko" in names else None
+    return AdaptSettings(colours, "statistics" in names, "teacher" in names, "mixing" in names)
+
+
+def fit_stain(ways: AdaptSettings, source: Sequence[Field], target: Sequence[Field]) -> Stain | None:
+    if not ways.stain:
+        return None
+    fit = {"reinhard": stain.reinhard, "macenko": stain.macenko}[ways.stain]
+    return fit(stain.densities(source), stain.densities(target))
+
+
+def balanced(source: Sequence[Field], target: Sequence[Field]) -> list[Field]:
+    """Return as many fields of the target, without their labels, as of the source, the fewer ones again and again."""
+    parts = source, [bare(field) for field in target]
+    return [part[row % len(part)] for row in range(max(map(len, parts))) for part in parts]
+
+
+def bare(field: Field) -> Field:
+    """Return `field` without anything that somebody labelled."""
+    none = np.empty((0, 4), np.float32)
+    cells = Cells.empty(field.cells.vocabulary)
+    return replace(field, cells=cells, ignored=none, auxiliary={}, complete=frozenset(), labelled_regions=None)
+
+
+class Adaptation(Method):
+    """Mean teacher: labels where there are some, what the teacher finds where there are none."""
+
+    name = "adapt"
+
+    def __init__(self, ways: AdaptSettings, target: Sequence[Field], colours: Stain | None = None) -> None:
+        super().__init__()
+        self.ways, self.colours = ways, colours
+        self.target = {field.path for field in target}
+
+    def options(self) -> dict[str, Any]:
+        return asdict(self.ways)
+
+    def picture(self, field: Field) -> RGB:
+        picture = read_image(field.path)
+        if self.colours is None or field.path not in self.target:
+            return picture
+        image = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+        mapped = (self.colours.apply(image)[0] * 255).round().byte()
+        return mapped.permute(1, 2, 0).numpy()
+
+    def labels(self, field: Field) -> Labels:
+        if field.path not in self.target:
+            return labels_of(field)
+        labels = labels_of(bare(field))
+        whole = torch.tensor([[0.0, 0.0, field.width, field.height]])
+        kinds = torch.tensor([*range(1, 1 + len(AUXILIARY)), FREE])
+        return labels._replace(unknown=whole.repeat(len(kinds), 1), unknown_kinds=kinds)
+
+    def losses(self, step: Step) -> dict[str, Tensor]:
+        seen = step.average.find(step.plain, self.ways.possible)
+        found = Guesses(*(part.clone() for part in seen[:3])).inside(step.targets)
+        self.count = (found.scores >= self.ways.sure).sum() / len(step.images)
+        images, targets = step.images, with_guesses(step.targets, found, self.ways.sure)
+        if self.ways.mixing:
+            images, targets = mix(images, targets, found)
+        features = step.network.detector(images)
+        readings = reading_losses(step.network, features, targets)
+        return detection_losses(features, targets, step.network.detector.detect) | readings
+
+    def measures(self) -> dict[str, Tensor]:
+        """Return the cells that the teacher was sure of, a picture."""
+        return {"pseudo": self.count}

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bloodfilm.cells import Field
+from bloodfilm.detection.detector import Detector
+from bloodfilm.errors import UserError
+from bloodfilm.evaluation import matrix
+from bloodfilm.evaluation.heat_map import svg
+from bloodfilm.evaluation.matrix import score_matrix
+from bloodfilm.io.coco import read_coco, write_coco
+from bloodfilm.io.images import read_image
+from bloodfilm.nets.checkpoint import load, save
+
+
+@pytest.fixture
+def truth(checkpoint: Path, field: Field, tmp_path: Path) -> Path:
+    """Labels of two pictures, of patients 4 and 5: what the untrained model finds."""
+    names = ("4_1_1000_ALL.png", "5_1_1000_ALL.png")
+    for name in names:
+        shutil.copy(field.path, tmp_path / name)
+    cells = Detector(checkpoint, "cpu").detect(read_image(field.path), min_score=0.1)
+    write_coco(tmp_path / "truth.json", [replace(field, name=name, cells=cells) for name in names])
+    return tmp_path / "truth.json"
+
+
+@pytest.fixture
+def knowing(checkpoint: Path, tmp_path: Path) -> Path:
+    """A model that learned from patient 4."""
+    network, card = load(checkpoint)
+    save(tmp_path / "knowing.safetensors", network, card.model_copy(update={"patients": ["4"]}))
+    return tmp_path / "knowing.safetensors"
+
+
+def test_each_model_is_scored_on_each_truth_once(
+    checkpoint: Path, truth: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    scored: list[str] = []
+    score_pair = matrix.score_pair
+
+    def counted(detector: Detector, name: str, *rest: Any) -> dict[str, Any]:
+        scored.append(name)
+        return score_pair(detector, name, *rest)
+
+    monkeypatch.setattr(matrix, "score_pair", counted)
+    out = tmp_path / "out"
+    first = score_matrix({"a": checkpoint}, {"x": truth}, out, device="cpu")
+    both = score_matrix({"a": checkpoint, "b": checkpoint}, {"x": truth, "y": truth}, out, device="cpu")
+    again = score_matrix({"a": checkpoint, "b": checkpoint}, {"x": truth, "y": truth}, out, device="cpu")
+    assert scored == ["x", "y", "x", "y"]
+    assert first.values("ap50")[0][0] > 0.9
+    np.testing.assert_allclose(both.values("ap50"), first.values("ap50")[0][0])
+    np.testing.assert_allclose(again.values("ap"), both.values("ap"))
+    table = pd.read_csv(out / "matrix.csv")
+    assert list(zip(table["model"], table["truth"], strict=True)) == [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y")]
+    for name in ("a", "x", "AP50"):
+        assert name in (out / "matrix.html").read_text()
+    score_matrix({"a": checkpoint}, {"x": truth}, out, 0.3, device="cpu")
+    assert len(scored) == 5
+
+
+def test_what_was_scored_is_kept_when_a_later_pair_fails(
+    checkpoint: Path, truth: Path, field: Field, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.json"
+    write_coco(gone, [replace(field, name="gone.png")])
+    with pytest.raises(UserError):
+        score_matrix({"a": checkpoint}, {"x": truth, "gone": gone}, tmp_path / "out", device="cpu")
+    assert len(pd.read_csv(tmp_path / "out" / "matrix.csv")) == 1
+
+
+def test_patients_that_a_model_learned_from_are_left_out_of_its_tests(
+    checkpoint: Path, knowing: Path, truth: Path, tmp_path: Path
+) -> None:
+    result = score_matrix({"a": checkpoint, "b": knowing}, {"x": truth}, tmp_path / "out", device="cpu")
+    assert [(row["fields"], row["left_out"]) for row in result.rows] == [(2, 0), (1, 1)]
+    assert any("does not say which patients" in note for note in result.notes)
+    assert "1 fields of patients that the model learned from are left out (b on x)" in result.notes
+    alone = tmp_path / "alone.json"
+    write_coco(alone, read_coco(truth)[:1])
+    with pytest.raises(UserError, match="learned from every patient of x"):
+        score_matrix({"b": knowing}, {"x": alone}, tmp_path / "other", device="cpu")
+
+
+def test_the_heat_map_is_svg_with_every_score_and_name() -> None:
+    drawn = svg(["a & b", "c"], ["x", "a & b"], [[0.5, 1.0], [0.123, math.nan]])
+    root = ElementTree.fromstring(drawn)
+    words = [element.text for element in root.iter() if element.tag.endswith("text")]
+    assert {"a & b", "c", "x", "0.500", "1.000", "0.123", "none"} <= set(words)
+    assert drawn.count("stroke=") == 1
