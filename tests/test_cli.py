@@ -110,8 +110,21 @@ def test_detect_writes_a_file_a_picture_for_qupath_and_yolo(
         np.testing.assert_array_equal(coco.cells.scores, field.cells.scores)
     texts = {path.relative_to(out / "yolo").as_posix() for path in (out / "yolo").rglob("*.txt")}
     assert texts == {"classes.txt", "b.txt", "deep/b.txt"}
+    (out / "geojson" / "corrected.geojson").write_text("by hand")
+    with pytest.raises(UserError, match=r"geojson: there already, and perhaps corrected"):
+        detect(tmp_path / "in", "--format", "geojson")
     detect(tmp_path / "in", "--format", "coco")
-    assert [path.name for path in out.iterdir()] == ["cells.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["cells.json", "geojson", "yolo"]
+    assert (out / "geojson" / "corrected.geojson").read_text() == "by hand"
+
+
+def test_results_apart_from_their_pictures_can_be_converted(
+    detect: Callable[..., Path], write_picture: WritePicture, tmp_path: Path
+) -> None:
+    write_picture("in/a.png")
+    out = detect(tmp_path / "in")
+    run("convert", out / "cells.json", tmp_path / "new.geojson")
+    assert [field.name for field in read_fields(tmp_path / "new.geojson")] == ["a.png"]
 
 
 def test_names_that_a_format_cannot_tell_apart_are_refused_before_the_search(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bloodfilm.cells import Field
@@ -35,6 +37,15 @@ def test_the_score_limit_reaches_both_parts(annotated: Annotated) -> None:
     result = evaluate(truth, found, min_score=0.5)
     assert result["detection"]["recall"] == 0
     assert result["attributes"]["class"]["cells"] == 0
+
+
+def test_rejected_cells_are_none(annotated: Annotated) -> None:
+    field = annotated(BOX + OTHER)
+    reviewed = replace(field, cells=replace(field.cells, extra={"review": np.array(["accepted", "rejected"], object)}))
+    in_truth = evaluate([reviewed], [field])["detection"]
+    assert (in_truth["cells"], in_truth["recall"], in_truth["false_per_field"]) == (1, 1, 1)
+    in_found = evaluate([field], [reviewed])["detection"]
+    assert (in_found["cells"], in_found["recall"], in_found["false_per_field"]) == (2, 0.5, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -446,3 +446,11 @@ def test_what_the_model_reads_replaces_what_was_there_and_can_be_undone(review: 
     assert (row["class_score"], row["score"]) == (pytest.approx(0.8), 0.5)
     review.undo()
     assert_same(review, before)
+
+
+def test_names_that_are_numbers_are_words_to_a_review(cells: Cells) -> None:
+    layer = as_layer(cells)
+    layer.features = layer.features.assign(id=np.arange(len(cells)))
+    review = Review.of(layer)
+    review.accept(["1"])
+    assert list(review.table["review"]) == ["", "accepted", ""]

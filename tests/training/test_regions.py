@@ -55,3 +55,10 @@ def test_a_border_inside_of_a_region_is_unknown_for_its_kind(single: Field) -> N
     left = labels.unknown[labels.unknown[:, 2] < SIDE / 2]
     assert left[labels.unknown_kinds[labels.unknown[:, 2] < SIDE / 2] == ANY][:, 2].tolist() == [10]
     assert left[labels.unknown_kinds[labels.unknown[:, 2] < SIDE / 2] == 0][:, 2].tolist() == [10 + side / 4]
+
+
+def test_cells_that_a_reviewer_rejected_are_not_learned(single: Field) -> None:
+    cells = replace(single.cells, extra={"review": np.array(["rejected"] * len(single.cells), object)})
+    labels = labels_of(replace(single, cells=cells))
+    assert len(labels.boxes) == len(labels_of(single).boxes) - len(single.cells)
+    assert len(labels.unknown) == len(labels_of(single).unknown)

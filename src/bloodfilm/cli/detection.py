@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,6 +56,11 @@ def detect(
     common = _common_folder(paths)
     for kind in formats:
         check_names(kind, [_name(picture, common) for picture in pictures])
+    for folder in (out / RESULTS[kind] for kind in formats):
+        if folder.is_dir():
+            raise UserError(
+                f"{folder}: there already, and perhaps corrected by somebody: move it away, or choose another --out."
+            )
     formats |= {"candidates"} if keep_candidates else set()
     make_folder(out)
 
@@ -185,13 +189,12 @@ def _write_results(
     info: dict[str, Any],
     lowest: float,
 ) -> int:
-    """Write what was found in place of all results of an earlier run; return the number of cells."""
+    """Write what was found in place of all files of an earlier run; return the number of cells."""
     from bloodfilm.io.formats import write_fields
 
     for name in (*RESULTS.values(), *FURTHER):
-        if (out / name).is_dir():
-            shutil.rmtree(out / name)
-        (out / name).unlink(missing_ok=True)
+        if not (out / name).is_dir():
+            (out / name).unlink(missing_ok=True)
     if "candidates" in formats:
         write_fields(out / "candidates.json", fields, info=info | {"min_score": lowest})
         fields = [_above(field, info["min_score"]) for field in fields]

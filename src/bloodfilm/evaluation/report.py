@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from bloodfilm.evaluation.detection import judge_types, summary
 from bloodfilm.evaluation.intervals import LEVEL, interval, units_of
 from bloodfilm.evaluation.leakage import check_leakage
 from bloodfilm.evaluation.matching import FloatArray
+from bloodfilm.review.states import kept
 from bloodfilm.weights import MIN_SCORE
 
 DRAWS = 1000
@@ -33,7 +35,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score `found` against `truth`; pictures go together by name, one that was not searched found nothing.
 
-    Cells found outside of `Field.labelled_regions` are neither right nor wrong.
+    Cells found outside of `Field.labelled_regions` are neither right nor wrong; those that a reviewer rejected are no
+    cells.
 
     Returns
     -------
@@ -49,7 +52,8 @@ def evaluate(
     UserError
         If no picture of `truth` is in `found`, or a patient or picture of `trained_on` is in `truth`.
     """
-    tables = {field.name: field.cells for field in found}
+    truth = [replace(field, cells=kept(field.cells)) for field in truth]
+    tables = {field.name: kept(field.cells) for field in found}
     if not any(field.name in tables for field in truth):
         known = next(iter(tables), "none")
         wanted = truth[0].name if truth else "none"

@@ -78,7 +78,7 @@ def _of_the_pictures(film: Film, pictures: pd.DataFrame) -> list[str]:
         "that could not be read; their cells are not shown, their quality is not measured": pictures["problem"] != "",
         "unlike those that the model learned from": pictures["novelty"] > NOTHING_LIKE_IT,
         "blurred": pictures["blur"] > BLURRED,
-        "labelled in part only; cells outside the labelled regions are not counted": [
+        "labelled in part only; cells outside the labelled regions count if they have a box": [
             field.is_labelled_in_part for field in film.fields
         ],
     }

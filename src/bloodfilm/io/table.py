@@ -30,6 +30,8 @@ from bloodfilm.vocabulary import (
 )
 
 CORNERS = ["x0", "y0", "x1", "y1"]
+TEXTS = ("id", "review", "reviewer", "reviewed_at")
+"""Further columns that are words even where all of them look like numbers."""
 
 
 def to_table(fields: Iterable[Field]) -> pd.DataFrame:
@@ -93,7 +95,8 @@ def read_csv(path: str | Path, vocabulary: Vocabulary | None = None) -> list[Fie
         if lacking:
             raise LabelError(f"{path}: not a table of cells: it has no column {', '.join(lacking)}.")
         vocabulary = vocabulary or vocabulary_of(frame)
-        words = {"image", "class", *vocabulary.attribute_names}
+        texts = {name for name in TEXTS if name in frame and frame[name].any()}
+        words = {"image", "class", *texts, *vocabulary.attribute_names}
         for name in frame.columns.difference(sorted(words), sort=False):
             frame[name] = _typed(frame[name])
         _check_numbers(path, frame, [*CORNERS, *(n for n in frame if n in _scores(vocabulary))])

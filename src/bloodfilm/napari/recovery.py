@@ -63,11 +63,15 @@ def _source(image: Image) -> Path | None:
 
 
 def _is_of(replayed: Replayed, image: Image) -> bool:
-    """Tell if the cells of a review lie on a picture of the size of `image`."""
+    """Tell if the cells of a review lie on pictures of the size of `image`, and of the names it has, if it has any."""
     data = image.data[0] if image.multiscale else image.data
     height, width = data.shape[image.ndim - 2 : image.ndim]
-    pictures = _metadata(replayed.about.get("metadata", {})).get("pictures", {}).values()
-    return all((picture["width"], picture["height"]) == (width, height) for picture in pictures)
+    pictures = _metadata(replayed.about.get("metadata", {})).get("pictures", {})
+    here = image.metadata.get(METADATA_KEY, {}).get("pictures", {})
+    return all(
+        (picture["width"], picture["height"]) == (width, height) and picture["name"] == here.get(index, picture)["name"]
+        for index, picture in pictures.items()
+    )
 
 
 def _metadata(content: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def frame_of(layer: Shapes, shapes: bool = True) -> pd.DataFrame:
     """Return the features of `layer`, and its `shapes`, as a table of `bloodfilm.review.edits`."""
     features = layer.features
-    ids = features[ID].astype(object).fillna("") if ID in features else [""] * len(features)
+    ids = features[ID].astype(object).fillna("").map(str) if ID in features else [""] * len(features)
     table = features.drop(columns=ID, errors="ignore").set_axis(pd.Index(ids, name=ID, dtype=object))
     if not shapes:
         return table

@@ -108,7 +108,9 @@ def _insert(table: pd.DataFrame, new: pd.DataFrame, places: tuple[int, ...]) -> 
 
 def _set(table: pd.DataFrame, name: str, rows: Any, values: pd.Series) -> pd.Series:
     """Return the column `name` with `values` at `rows`."""
-    column = table[name] if name in table else pd.Series(np.nan, table.index, dtype=object)
+    if name not in table:
+        return values.set_axis(table.index[rows]).reindex(table.index)
+    column = table[name]
     values = _like(column, values, values.index)
     if column.dtype == object or column.dtype != values.dtype:
         array = column.to_numpy(object, copy=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bloodfilm.review.edits import Edit, History, apply
-from bloodfilm.review.journal import Act, Journal
+from bloodfilm.review.journal import Act, Journal, JournalError
 from bloodfilm.review.states import user
 
 
@@ -73,9 +73,14 @@ class Session:
         try:
             self.journal.write(act, edit, self.reviewer)
         except OSError:  # the disk is full or gone: begin again where there is room
-            former, self.journal = self.journal, self._start()
-            former.finish()
-            self.journal.write(act, edit, self.reviewer)
+            moved = self._start()
+            try:
+                moved.write(act, edit, self.reviewer)
+            except OSError as error:
+                moved.finish()
+                raise JournalError(f"{moved.path}: {error.strerror or error}. Make room: nothing was edited.") from None
+            self.journal.finish()
+            self.journal = moved
 
     def _start(self) -> Journal:
         return Journal.start(self.source, self.name, self.about, self.table)

@@ -101,7 +101,7 @@ def adapt(
         model = str(last) if last.exists() else str(init)
     network, card = load(model)
     patients = sorted({*card.patients, *patients_of((*source, *validation, *target))})
-    card = card.model_copy(update={"stain": colours, "method": "adapt", "patients": patients})
+    card = card.model_copy(update={"stain": colours or card.stain, "method": "adapt", "patients": patients})
     if ways.statistics:
         network = reestimated(network, card, target)
     held = max(len(target) // 10, 1)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bloodfilm.cells import Field
+from bloodfilm.review.states import kept
 from bloodfilm.training.regions import Boxes, end_on_border, outside_of_regions
 from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
 
@@ -86,15 +87,16 @@ def labels_of(field: Field) -> Labels:
 
     Outside of its labelled regions everything is unknown, and for each kind so is a border inside of them: objects
     with their middle near the edge may have been labelled or not. Labelled objects that end on the edge, perhaps cut
-    there, are unknown, too.
+    there, are unknown, too. Cells that a reviewer rejected are none.
     """
+    cells = kept(field.cells)
     others = [np.asarray(field.auxiliary.get(name, np.empty((0, 4)))) for name in AUXILIARY]
-    kinds = np.repeat(np.arange(1 + len(others)), [len(field.cells), *map(len, others)])
-    codes = np.full((len(kinds), 1 + field.cells.attributes.shape[1]), UNKNOWN)
-    codes[: len(field.cells)] = np.column_stack((field.cells.codes, field.cells.attributes))
+    kinds = np.repeat(np.arange(1 + len(others)), [len(cells), *map(len, others)])
+    codes = np.full((len(kinds), 1 + cells.attributes.shape[1]), UNKNOWN)
+    codes[: len(cells)] = np.column_stack((cells.codes, cells.attributes))
     open_kinds = [kind for kind, name in enumerate(AUXILIARY, start=1) if name not in field.complete]
     everywhere = [[0, 0, field.width, field.height]] * len(open_kinds)
-    boxes = np.concatenate((field.cells.boxes, *others)).astype(np.float32)
+    boxes = np.concatenate((cells.boxes, *others)).astype(np.float32)
     unknown, unknown_kinds = _unlabelled(field, boxes, kinds)
     labels = Labels(
         torch.from_numpy(boxes),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloodfilm.cells import Field
+from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, read_image
 from bloodfilm.nets.checkpoint import Stain
 
@@ -69,6 +70,8 @@ def macenko(source: FloatArray, target: FloatArray) -> Stain:
 def _stains(density: FloatArray) -> FloatArray:
     """Return the directions (3, 2) of the two stains: the extremes in the plane that holds most of the densities."""
     stained = density[(density > MIN_DENSITY).all(1)]
+    if len(stained) < 3:
+        raise UserError("Too little stain on these pictures to tell its two colours: use reinhard.")
     _, plane = np.linalg.eigh(np.cov(stained.T))
     plane = plane[:, :0:-1] * np.sign(plane[:, :0:-1].sum(0))
     angles = np.arctan2(*(stained @ plane).T[::-1])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError
-from bloodfilm.io.coco import parse_coco, to_fields
+from bloodfilm.io.coco import parse_coco, pictures_of, to_fields
 from bloodfilm.io.lld.attributes import ARTEFACT
 from bloodfilm.io.lld.clean import clean_cells, drop_misplaced, merge_pictures
 from bloodfilm.io.lld.discover import Found, Source, discover
@@ -134,7 +134,10 @@ def _read_json(source: Source, clean: bool, report: Report) -> Part:
     if clean:
         dropped = drop_misplaced(content, source.home.name, source.split)
         report.fix(file, "annotations known to be misplaced are dropped", dropped)
-    listed = to_fields(content, Path(str(file)), source.pictures.find, content.vocabulary or LLD)
+    told = pictures_of(content, Path(str(file)))
+    listed = to_fields(
+        content, Path(str(file)), lambda name: source.pictures.find(name) or told.find(name), content.vocabulary or LLD
+    )
     fields = merge_pictures(replace(each, name=tidy(each.name)) for each in listed)
     report.fix(file, "entries of pictures that are listed more than once are joined", len(listed) - len(fields))
     strange = [each.path.name for each in fields if each.path.name != Path(each.name).name and each.path.is_file()]

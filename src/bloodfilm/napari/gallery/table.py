@@ -11,7 +11,7 @@ import pandas as pd
 from pint import DimensionalityError
 
 from bloodfilm.napari.layers import ID, METADATA_KEY, UM_PER_PX
-from bloodfilm.review.states import REVIEW, UNREVIEWED, doubt_of, reviewed
+from bloodfilm.review.states import REVIEW, UNREVIEWED, doubt_of, reviewed, with_review
 from bloodfilm.vocabulary import UNKNOWN_CLASS, Vocabulary
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def cell_table(layer: Shapes, corners: npt.NDArray[np.float64], vocabulary: Voca
         seen = reviewed(table) if REVIEW in table else np.zeros(len(table), bool)
         table[DOUBT] = doubt_of(table[SCORE], table["class_score"], readings, table[TYPE] != UNKNOWN_CLASS, seen)
     if REVIEW in table:
+        table = with_review(table)
         table[REVIEW] = table[REVIEW].cat.rename_categories({UNREVIEWED: UNSEEN})
     if layer.ndim > 2:
         table[PICTURE] = _picture_names(layer, corners)
