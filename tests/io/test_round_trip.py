@@ -26,7 +26,7 @@ from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, Vocabulary
 
 SUFFIX = {"coco": ".json", "csv": ".csv", "geojson": "", "lld-json": ".json", "txt12": "", "yolo": ""}
 HERE = Path("pictures")
-few = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 COLUMNS = ("boxes", "codes", "scores", "class_scores", "attributes", "attribute_scores")
 
 

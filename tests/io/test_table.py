@@ -27,8 +27,6 @@ def test_what_is_written_is_read_again(field: Field, tmp_path: Path) -> None:
 def test_who_reviewed_stays_a_word(names: list[str], tmp_path: Path) -> None:
     words = {name: np.array(names, object) for name in ("id", "reviewer")}
     cells = Cells([[1, 1, 9, 9], [2, 2, 8, 8]], extra=words)
-        [[1, 1, 9, 9], [2, 2, 8, 8]], extra={"id": np.array(names, object), "reviewer": np.array(names, object)}
-    )
     write_csv(tmp_path / "cells.csv", [Field(tmp_path / "a.png", cells, 20, 20, name="a.png")])
     with pytest.warns(UserWarning, match="a.png"):
         (again,) = read_csv(tmp_path / "cells.csv")

@@ -158,6 +158,7 @@ def test_group_sort_and_filter(shown) -> None:
     panel.filter.set_condition("score", Range(0.6, 1))
     assert rows(panel) == [2, 0]
     assert "2 of 3 cells" in panel.count.text()
+    assert panel.review.next_unreviewed(panel.review.ids[0]) == panel.review.ids[2], "the next one that is shown"
     panel.filter.chips.findChildren(type(panel.direction))[-1].click()
     assert rows(panel) == [1, 2, 0]
 

@@ -97,6 +97,17 @@ def test_saved_and_read_again_nothing_is_lost(labels: Path, field: Field, kind: 
     assert again.features["id"].tolist() == shapes.features["id"].tolist()
 
 
+def test_what_is_saved_elsewhere_keeps_its_model_and_finds_its_pictures(labels: Path) -> None:
+    content = json.loads(labels.read_text())
+    labels.write_text(json.dumps(content | {"info": {"model": "wbc-n", "types": ["Neutrophil"]}}))
+    shapes = Layer.create(*read_labels(str(labels))[1])
+    folder = labels.parent / "elsewhere"
+    folder.mkdir()
+    path = saved("coco", shapes, folder / "out.json")
+    assert json.loads(path.read_text())["info"].items() >= {"model": "wbc-n", "types": ["Neutrophil"]}.items()
+    assert all(field.path.is_file() for field in read_fields(path))
+
+
 @pytest.mark.parametrize(("kind", "name"), [("lld-json", "out.json"), ("yolo", "out"), ("txt12", "out")])
 def test_formats_of_other_programs_are_saved_and_tell_what_they_lose(labels: Path, kind: str, name: str) -> None:
     shapes = Layer.create(*read_labels(str(labels))[1])

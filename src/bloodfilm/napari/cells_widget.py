@@ -198,6 +198,7 @@ class CellsWidget(QWidget):
         """Forget the layer that was shown."""
         self._reload_soon.stop()
         if self.review is not None:
+            self.review.among = None
             self.review.changed.disconnect(self._on_changed)
             self.review.told.disconnect(self._tell)
         elif self.cells is not None:
@@ -286,6 +287,9 @@ class CellsWidget(QWidget):
         self._prepare_tiles()
         self.gallery.grid.show(groups, len(self.cells.table))
         shown, known = sum(len(group.rows) for group in groups), len(self.cells.table)
+        if self.review is not None:
+            rows = np.concatenate([group.rows for group in groups]) if groups else []
+            self.review.among = None if shown == known else set(self.cells.ids[np.asarray(rows, int)])
         total = f"{known} cell{'s' * (known != 1)}"
         self._counted = total if shown == known else f"{shown} of {total}"
         self._count()

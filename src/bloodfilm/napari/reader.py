@@ -47,8 +47,10 @@ def read_labels(path: str | list[str]) -> list[LayerData]:
 
 def _read(path: Path) -> list[LayerData]:
     kind = recognise(path)
+    info: dict[str, Any] = {}
     if kind in (None, "coco"):
         dataset = read_lld(path)
+        info = dataset.parts[0].info if path.is_file() and dataset.parts else {}
         report = dataset.report
         if report.fixed or report.skipped:
             warnings.warn("\n".join([f"{path}:", *report.fixed, *report.skipped]), stacklevel=3)
@@ -65,11 +67,13 @@ def _read(path: Path) -> list[LayerData]:
     layers = []
     for (name, height, width, _), group in groups.items():
         title = name if same_name[name] == 1 or not height else f"{name} {width} x {height}"
-        layers += _stack(group, title, (height, width), str(report), path)
+        layers += _stack(group, title, (height, width), str(report), path, info)
     return layers
 
 
-def _stack(group: list[Field], name: str, size: tuple[int, int], report: str, path: Path) -> list[LayerData]:
+def _stack(
+    group: list[Field], name: str, size: tuple[int, int], report: str, path: Path, info: dict[str, Any]
+) -> list[LayerData]:
     indices: list[tuple[int, ...]] = [(i,) for i in range(len(group))] if len(group) > 1 else [()]
     placed = list(zip(indices, group, strict=True))
     pictures = {index: describe(field) for index, field in placed}
@@ -85,7 +89,7 @@ def _stack(group: list[Field], name: str, size: tuple[int, int], report: str, pa
         layers.append((rectangles, _regions(f"{name} labelled regions", len(indices[0]) + 2), "shapes"))
 
     cells = concatenate(aligned([_with_origin(field) for field in group]))
-    metadata = {"pictures": pictures, "source": str(path), "picture": name}
+    metadata = {"pictures": pictures, "source": str(path), "picture": name, "provenance": info}
     arguments = cells_layer(cells, f"{name} cells", indices[0], metadata, NOT_ANNOTATED)
     del arguments["data"]
     rectangles = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]

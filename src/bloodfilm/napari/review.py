@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -51,6 +51,8 @@ class Review:
         The user wants what the model reads for these cells; `set_readings` takes it.
     goes_on : bool
         If a key that decides on one cell also moves to the next that nobody reviewed.
+    among : collection of str, optional
+        The cells of which the next one is chosen, where a panel shows only these.
     colours : callable
         Returns the colours (N, 4) of the boxes of any rows of features; set it and call `recolour`.
     """
@@ -66,6 +68,7 @@ class Review:
         session = session or Session(History(_named(with_review(frame_of(layer)))), **_about(layer))
         self.vocabulary = layer_vocabulary(layer.metadata)
         self.goes_on = False
+        self.among: Collection[str] | None = None
         self._view = LayerView(layer, session, self.vocabulary, self.type_colours)
         self._viewer: Callable[[], ViewerModel | None] = lambda: None
         layer.events.data.connect(self._on_data)
@@ -209,7 +212,7 @@ class Review:
 
     def next_unreviewed(self, after: str | None = None) -> str | None:
         """Return the first unreviewed cell behind `after`, or from the start again; None if all are reviewed."""
-        todo = np.flatnonzero(~reviewed(self.shown))
+        todo = np.flatnonzero(self._todo())
         ids = self._view.ids
         place = ids.get_loc(after) if after in ids else -1
         return ids[int(todo[np.argmax(todo > place)])] if len(todo) else None
@@ -224,8 +227,14 @@ class Review:
 
     def most_doubtful(self, count: int = 1) -> list[str]:
         """Return the `count` unreviewed cells that are most doubtful, the most doubtful first."""
-        doubts = self.doubts()[~reviewed(self.shown)]
+        doubts = self.doubts()[self._todo()]
         return list(doubts.sort_values(ascending=False, kind="stable").index[:count])
+
+    def _todo(self) -> npt.NDArray[np.bool_]:
+        """Tell which of the cells that are shown nobody reviewed."""
+        shown = self.shown
+        wanted = np.ones(len(shown), bool) if self.among is None else shown.index.isin(list(self.among))
+        return ~reviewed(shown) & wanted
 
     def go_to(self, cell: str) -> None:
         """Select a cell and bring it to the middle of the canvas."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import replace
 from functools import partial
@@ -56,6 +57,13 @@ def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
     return fields
 
 
+def _way(fields: list[Field], folder: Path) -> dict[str, str]:
+    """Return how to go from `folder` to the pictures, if one folder has them all by their names."""
+    named = [field for field in fields if field.path.is_file() and field.path.as_posix().endswith(field.name)]
+    homes = {field.path.parents[len(Path(field.name).parts) - 1] for field in named}
+    return {"pictures": Path(os.path.relpath(homes.pop(), folder)).as_posix()} if len(homes) == 1 else {}
+
+
 def _save(kind: str, path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write the cells of one Shapes layer as `kind`; tell what is lost.
 
@@ -72,7 +80,8 @@ def _save(kind: str, path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         raise UserError(f"{path}: cells as {wanted.title} are saved with {suffix} at the end of the name.")
     if not wanted.suffix or (kind == "geojson" and len(fields) != 1):
         target = target.with_suffix("")
-    write_fields(target, fields, kind, meta.get("metadata", {}).get(METADATA_KEY, {}).get("provenance", {}))
+    info = meta.get("metadata", {}).get(METADATA_KEY, {}).get("provenance", {})
+    write_fields(target, fields, kind, info | _way(fields, target.parent))
     if review is not None and kind in WHOLE:
         review.saved()
     for line in losses(fields, kind):

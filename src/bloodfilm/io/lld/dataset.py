@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError
@@ -25,11 +26,12 @@ from bloodfilm.vocabulary import LLD
 
 @dataclass
 class Part:
-    """One split of one subset; `source` says which labels its fields have."""
+    """One split of one subset; `source` says which labels its fields have, `info` what their file says of itself."""
 
     source: Source
     fields: list[Field]
     texts: list[TextField] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
 
     @property
     def subset(self) -> str:
@@ -142,7 +144,7 @@ def _read_json(source: Source, clean: bool, report: Report) -> Part:
     report.fix(file, "entries of pictures that are listed more than once are joined", len(listed) - len(fields))
     strange = [each.path.name for each in fields if each.path.name != Path(each.name).name and each.path.is_file()]
     report.fix(file, "pictures are written otherwise than in the labels", strange)
-    return Part(source, fields)
+    return Part(source, fields, info=content.info)
 
 
 def _read_text(source: Source, report: Report) -> Part:

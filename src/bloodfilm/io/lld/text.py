@@ -173,7 +173,7 @@ def read_folder(folder: str | Path) -> list[Field]:
 
 def _class_names(file: Path) -> tuple[str, ...]:
     lines = read_labels(file).decode("utf-8-sig", errors="replace").replace("\r\n", "\n").removesuffix("\n")
-    return tuple(lines.split("\n"))
+    return tuple(lines.split("\n")) if lines else ()
 
 
 def looks_like_yolo(folder: str | Path) -> bool:
