@@ -21,7 +21,8 @@ import numpy as np
 from bloodfilm import Field
 from bloodfilm.training.adaptation import AdaptSettings, adapt
 from bloodfilm.training.loop import STATE
-from domain_matrix import DATA, OUT, SETTINGS, append, domain, finished, score, source_model
+from domain_matrix import DATA, OUT, SETTINGS, domain, score, source_model
+from results import append, finished
 
 PAIRS = (("bccd", "txl-raabin"), ("bccd", "txl-pbc"), ("bccd", "warty-pig"), ("draaslan", "bccd"))
 DEVELOPED = (("bccd", "draaslan"),)

@@ -11,18 +11,17 @@ Weights are those of the last epoch: nothing is selected.
 from __future__ import annotations
 
 import argparse
-import csv
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-import sources
 from bloodfilm import Field, Settings, read_coco, train
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.training.loop import STATE
 from detection import bloodfilm_model
+from results import append, finished
 
 DOMAINS = ("bccd", "txl-raabin", "txl-pbc", "warty-pig", "draaslan")
 SEEDS = (0, 1, 2)
@@ -60,20 +59,6 @@ def score(weights: Path, test: list[Field]) -> dict[str, str]:
     find = bloodfilm_model(weights)
     scores = score_detection([find(field) for field in test], test)
     return {name: f"{scores[name]:.4f}" for name in SCORES}
-
-
-def finished(path: Path) -> list[dict[str, str]]:
-    return sources.rows(path) if path.exists() else []
-
-
-def append(path: Path, row: dict[str, object]) -> None:
-    first = not path.exists()
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if first:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def print_table() -> None:

@@ -11,7 +11,6 @@ with it.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from bloodfilm import Field, read_coco
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.training.loop import STATE, Settings, train
 from detection import bloodfilm_model
+from results import append, finished
 from rivals import RIVALS, Find
 from train_shipped import MICROSCOPES, shown, single_cells
 
@@ -66,22 +66,8 @@ def run(model: str, name: str, seed: int, data: Path, out: Path) -> dict[str, ob
     return {"model": model, "left_out": name, "seed": seed} | {name: f"{scores[name]:.4f}" for name in COLUMNS[3:]}
 
 
-def finished() -> list[dict[str, str]]:
-    return sources.rows(RESULTS) if RESULTS.exists() else []
-
-
-def append(row: dict[str, object]) -> None:
-    first = not RESULTS.exists()
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if first:
-            writer.writeheader()
-        writer.writerow(row)
-
-
 def print_table() -> None:
-    rows = finished()
+    rows = finished(RESULTS)
     names = [model for model in MODELS if any(row["model"] == model for row in rows)]
     print("| left out | " + " | ".join(f"{model}, AP50 | AP" for model in names) + " |")
     print("|---" * (1 + 2 * len(names)) + "|")
@@ -110,11 +96,13 @@ def main() -> None:
         return
     if not (args.data / "train.json").exists():
         sources.write(args.data)
-    done = {(row["model"], row["left_out"], int(row["seed"])) for row in finished()}
+    done = {(row["model"], row["left_out"], int(row["seed"])) for row in finished(RESULTS)}
     for seed in args.seeds:
         for name in LEFT_OUT:
             if (args.model, name, seed) not in done:
-                append(run(args.model, name, seed, args.data, args.out / f"{args.model}-{name}-{seed}"))
+                append(
+                    RESULTS, run(args.model, name, seed, args.data, args.out / f"{args.model}-{name}-{seed}"), COLUMNS
+                )
 
 
 if __name__ == "__main__":

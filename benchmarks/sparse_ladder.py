@@ -14,7 +14,6 @@ lower scale, with white cells of five types. AP50 is the mean over these classes
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from bloodfilm.training.loop import STATE, Settings, train
 from bloodfilm.training.method import Method
 from bloodfilm.training.published import Published
 from bloodfilm.training.sparse import Sparse, SparseSettings
+from results import append, finished
 from sparse_data import SETS, Parts, classes_of, in_patch
 
 PICTURES = {"pbc": 5000, "wide": 5000}
@@ -121,22 +121,8 @@ def score(weights: Path, fields: Sequence[Field], by_type: bool) -> dict[str, fl
     return {"ap50": float(result["map_50"]), "ap": float(result["map"])}
 
 
-def finished() -> list[dict[str, str]]:
-    return sources.rows(RESULTS) if RESULTS.exists() else []
-
-
-def append(row: dict[str, object]) -> None:
-    first = not RESULTS.exists()
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if first:
-            writer.writeheader()
-        writer.writerow(row)
-
-
 def print_table() -> None:
-    rows = finished()
+    rows = finished(RESULTS)
     print("| fields | share labelled | rung | seeds | AP50 | AP | pseudo-labels right | of the unlabelled found |")
     print("|---" * 8 + "|")
     keys = dict.fromkeys((row["data"], float(row["share"]), row["rung"]) for row in rows)
@@ -170,8 +156,8 @@ def main() -> None:
     for seed in args.seeds:
         for rung in args.rungs:
             key = (args.name, rung, str(args.share), str(seed))
-            if key not in {(row["data"], row["rung"], row["share"], row["seed"]) for row in finished()}:
-                append(run(args.name, rung, args.share, seed, parts, args.out / "-".join(key)))
+            if key not in {(row["data"], row["rung"], row["share"], row["seed"]) for row in finished(RESULTS)}:
+                append(RESULTS, run(args.name, rung, args.share, seed, parts, args.out / "-".join(key)), COLUMNS)
 
 
 if __name__ == "__main__":

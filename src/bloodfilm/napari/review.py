@@ -17,6 +17,7 @@ from psygnal import Signal
 from bloodfilm.cells import Cells
 from bloodfilm.errors import UserError
 from bloodfilm.napari import keys
+from bloodfilm.napari.gallery.colouring import faded
 from bloodfilm.napari.layer_view import Colours, LayerView
 from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, new_ids
 from bloodfilm.napari.shapes import centre_on, frame_of
@@ -24,15 +25,12 @@ from bloodfilm.palette import colour
 from bloodfilm.review.edits import ID, VERTICES, Edit, History, change, with_columns
 from bloodfilm.review.rules import consequences
 from bloodfilm.review.session import Session
-from bloodfilm.review.states import ACCEPTED, COLUMNS, REJECTED, REVIEW, UNREVIEWED, doubt_of, reviewed, with_review
+from bloodfilm.review.states import ACCEPTED, COLUMNS, REJECTED, REVIEW, UNREVIEWED, doubts_of, reviewed, with_review
 from bloodfilm.vocabulary import UNKNOWN_CLASS
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Shapes
-
-FADED = 0.3
-"""Opacity of the boxes of rejected cells."""
 
 
 class Review:
@@ -219,11 +217,7 @@ class Review:
 
     def doubts(self) -> pd.Series:
         """Return how doubtful each cell that is shown is, by id, from 0 to 1; 0 once somebody looked at it."""
-        shown = self.shown
-        readings = shown.reindex(columns=[f"{name}_score" for name in self.vocabulary.attribute_names])
-        typed = shown["class"] != UNKNOWN_CLASS
-        doubts = doubt_of(shown["score"], shown["class_score"], readings, typed, reviewed(shown))
-        return pd.Series(doubts, shown.index)
+        return pd.Series(doubts_of(self.shown, self.vocabulary), self.shown.index)
 
     def most_doubtful(self, count: int = 1) -> list[str]:
         """Return the `count` unreviewed cells that are most doubtful, the most doubtful first."""
@@ -279,8 +273,7 @@ class Review:
         codes, names = pd.factorize(features["class"])
         palette = transform_color([colour(str(name), self.vocabulary.classes) for name in names] or ["white"])
         colours = np.asarray(palette, np.float32)[codes]
-        colours[(features[REVIEW] == REJECTED).to_numpy(), 3] = FADED
-        return colours
+        return faded(colours, features)
 
     def set_columns(self, columns: pd.DataFrame) -> None:
         """Give cells, by id, values that a program calculated: this is no edit, and undone by none."""

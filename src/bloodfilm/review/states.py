@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bloodfilm.cells import Cells
-from bloodfilm.vocabulary import UNKNOWN
+from bloodfilm.vocabulary import UNKNOWN, UNKNOWN_CLASS, Vocabulary
 
 REVIEW, REVIEWER, REVIEWED_AT = COLUMNS = ("review", "reviewer", "reviewed_at")
 ACCEPTED, CHANGED, REJECTED, UNREVIEWED = STATES = ("accepted", "changed", "rejected", "")
@@ -61,6 +61,13 @@ def doubt(cells: Cells) -> npt.NDArray[np.float32]:
     """Return how doubtful the readings of each cell (N,) are, from 0 to 1: see `doubt_of`."""
     seen = np.isin(_states(cells), (ACCEPTED, CHANGED, REJECTED))
     return doubt_of(cells.scores, cells.class_scores, cells.attribute_scores, cells.codes != UNKNOWN, seen)
+
+
+def doubts_of(features: pd.DataFrame, vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
+    """Return how doubtful the readings in each row (N,) of a layer's features are; see `doubt_of`."""
+    readings = features.reindex(columns=[f"{name}_score" for name in vocabulary.attribute_names])
+    seen = reviewed(features) if REVIEW in features else np.zeros(len(features), bool)
+    return doubt_of(features["score"], features["class_score"], readings, features["class"] != UNKNOWN_CLASS, seen)
 
 
 def doubt_of(

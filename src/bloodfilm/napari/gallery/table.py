@@ -11,8 +11,8 @@ import pandas as pd
 from pint import DimensionalityError
 
 from bloodfilm.napari.layers import ID, METADATA_KEY, UM_PER_PX
-from bloodfilm.review.states import REVIEW, UNREVIEWED, doubt_of, reviewed, with_review
-from bloodfilm.vocabulary import UNKNOWN_CLASS, Vocabulary
+from bloodfilm.review.states import REVIEW, UNREVIEWED, doubts_of, with_review
+from bloodfilm.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from napari.layers import Layer, Shapes
@@ -67,9 +67,7 @@ def cell_table(layer: Shapes, corners: npt.NDArray[np.float64], vocabulary: Voca
     sides = np.ptp(corners[:, :, -2:], axis=1) * (1 if unit is None else unit)
     table[SIZES[unit is None]] = np.sqrt(sides.prod(1))
     if SCORE in table and "class_score" in table:
-        readings = table.reindex(columns=[f"{name}_score" for name in vocabulary.attribute_names])
-        seen = reviewed(table) if REVIEW in table else np.zeros(len(table), bool)
-        table[DOUBT] = doubt_of(table[SCORE], table["class_score"], readings, table[TYPE] != UNKNOWN_CLASS, seen)
+        table[DOUBT] = doubts_of(table, vocabulary)
     if REVIEW in table:
         table = with_review(table)
         table[REVIEW] = table[REVIEW].cat.rename_categories({UNREVIEWED: UNSEEN})
