@@ -34,7 +34,7 @@ LEFT_OUT = {
     "draaslan": ("draaslan",),
 }
 SEEDS = (0, 1, 2)
-PICTURES, IMAGE_SIZE = 16_000, 320
+PICTURES, IMAGE_SIZE = 8_000, 320
 """Pictures seen in one training, and their size."""
 
 RESULTS = Path(__file__).parent / "results" / "leave_one_out.csv"
@@ -86,6 +86,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train")
     training.add_argument("model", choices=MODELS)
+    training.add_argument("--left-out", nargs="+", choices=LEFT_OUT, default=list(LEFT_OUT))
     training.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     training.add_argument("--data", type=Path, default=Path("build/data"))
     training.add_argument("--out", type=Path, default=Path("build/leave-one-out"))
@@ -98,7 +99,7 @@ def main() -> None:
         sources.write(args.data)
     done = {(row["model"], row["left_out"], int(row["seed"])) for row in finished(RESULTS)}
     for seed in args.seeds:
-        for name in LEFT_OUT:
+        for name in args.left_out:
             if (args.model, name, seed) not in done:
                 append(
                     RESULTS, run(args.model, name, seed, args.data, args.out / f"{args.model}-{name}-{seed}"), COLUMNS
