@@ -23,8 +23,9 @@ from bloodfilm import Cells, Detector, Field, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.coco import read_coco, write_coco
-from bloodfilm.training.loop import STATE, Settings, train
+from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.method import Method
+from bloodfilm.training.settings import Settings
 from bloodfilm.training.sparse import Sparse
 from sparse_data import TILES, Parts, compose, in_patch, pbc
 

@@ -20,7 +20,8 @@ import numpy as np
 import sources
 from bloodfilm import Field, read_coco
 from bloodfilm.evaluation.detection import score_detection
-from bloodfilm.training.loop import STATE, Settings, train
+from bloodfilm.training.loop import STATE, train
+from bloodfilm.training.settings import Settings
 from detection import bloodfilm_model
 from results import append, finished
 from rivals import RIVALS, Find

@@ -27,9 +27,10 @@ import sources
 from bloodfilm import Field, read_image
 from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.nets.checkpoint import load
-from bloodfilm.training.loop import STATE, Settings, train
+from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.method import Method
 from bloodfilm.training.published import Published
+from bloodfilm.training.settings import Settings
 from bloodfilm.training.sparse import Sparse, SparseSettings
 from results import append, finished
 from sparse_data import SETS, Parts, classes_of, in_patch

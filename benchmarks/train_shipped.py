@@ -25,7 +25,8 @@ from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, save
 from bloodfilm.training.finish import finish
-from bloodfilm.training.loop import STATE, Settings, train
+from bloodfilm.training.loop import STATE, train
+from bloodfilm.training.settings import Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from bloodfilm.io.images import read_image
     from bloodfilm.io.lld.dataset import read_lld
     from bloodfilm.io.table import write_csv
-    from bloodfilm.training.loop import Settings, train
+    from bloodfilm.training.loop import train
+    from bloodfilm.training.settings import Settings
     from bloodfilm.vocabulary import LLD, Vocabulary
 
 _HOMES = {
@@ -42,7 +43,7 @@ _HOMES = {
     "read_image": "io.images",
     "read_lld": "io.lld.dataset",
     "write_csv": "io.table",
-    "Settings": "training.loop",
+    "Settings": "training.settings",
     "train": "training.loop",
     "LLD": "vocabulary",
     "Vocabulary": "vocabulary",

@@ -16,9 +16,9 @@ from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, read_card
 from bloodfilm.training.adaptation import Adaptation, AdaptSettings, adapt, balanced, unlabelled, ways_of
 from bloodfilm.training.labels import collate
-from bloodfilm.training.loop import Settings
 from bloodfilm.training.method import Step
 from bloodfilm.training.mixing import FREE, Guesses, mix, with_guesses
+from bloodfilm.training.settings import Settings
 from bloodfilm.training.stain import densities, macenko, reinhard
 from bloodfilm.training.statistics import reestimated
 from bloodfilm.vocabulary import UNKNOWN

@@ -16,10 +16,11 @@ from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.training.augment import turn
 from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.labels import collate, labels_of
-from bloodfilm.training.loop import Settings, train
+from bloodfilm.training.loop import train
 from bloodfilm.training.losses import Guess, detection_losses, known
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.published import Published
+from bloodfilm.training.settings import Settings
 from bloodfilm.training.sparse import MEASURES, Pseudo, Sparse, SparseSettings, measure
 from bloodfilm.vocabulary import LLD
 
@@ -105,8 +106,12 @@ def test_guessed_objects_teach_where_nobody_looked(sparse: list[Field]) -> None:
     assert (gradient[..., 4] < 0).any()
 
 
-def after(batches: int) -> Callable[[], bool]:
-    asked = iter(range(batches))
+VALIDATION = 2
+"""Fields to select on; before each, too, a run asks if it is to stop."""
+
+
+def after(times: int) -> Callable[[], bool]:
+    asked = iter(range(times))
     return lambda: next(asked, None) is None
 
 
@@ -115,7 +120,7 @@ def test_a_run_that_goes_on_ends_with_the_very_weights_of_a_whole_one(
     sparse: list[Field], tmp_path: Path, method: Callable[[], Method]
 ) -> None:
     train(sparse, sparse[:2], tmp_path / "whole", SETTINGS, method=method())
-    train(sparse, sparse[:2], tmp_path / "parts", SETTINGS, method=method(), cancelled=after(3))
+    train(sparse, sparse[:2], tmp_path / "parts", SETTINGS, method=method(), cancelled=after(3 + VALIDATION))
     torch.manual_seed(99)
     train(sparse, sparse[:2], tmp_path / "parts", SETTINGS, method=method(), resume=True)
     whole, resumed = (load_file(tmp_path / out / "last.safetensors") for out in ("whole", "parts"))

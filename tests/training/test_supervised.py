@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.detection.detector import LOWEST_SCORE, Detector
@@ -22,7 +23,10 @@ from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card, load, read_card, save
 from bloodfilm.synth import draw_field
 from bloodfilm.training.average import Average
-from bloodfilm.training.loop import Settings, train
+from bloodfilm.training.loop import train
+from bloodfilm.training.method import Step
+from bloodfilm.training.settings import Settings
+from bloodfilm.training.supervised import Supervised
 from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
 from bloodfilm.weights import DEFAULT_MODEL
 
@@ -33,9 +37,13 @@ def settings(**changes: Any) -> Settings:
     return Settings(**({"image_size": 64, "batch": 2, "epochs": 2, "workers": 0, "device": "cpu"} | changes))
 
 
-def after(batches: int) -> Callable[[], bool]:
-    """Return a check that says to stop once it was asked for this many batches."""
-    asked = iter(range(batches))
+VALIDATION = 2
+"""Fields to select on; before each, too, a run asks if it is to stop."""
+
+
+def after(times: int) -> Callable[[], bool]:
+    """Return a check that says to stop once it was asked so many times."""
+    asked = iter(range(times))
     return lambda: next(asked, None) is None
 
 
@@ -105,7 +113,7 @@ def test_the_card_lists_only_what_was_taught(two_epochs: Path) -> None:
 def test_a_run_that_goes_on_ends_with_the_very_weights_of_a_whole_one(
     fields: list[Field], two_epochs: Path, tmp_path: Path, batches: int
 ) -> None:
-    train(fields, fields[:2], tmp_path, settings(), cancelled=after(batches))
+    train(fields, fields[:2], tmp_path, settings(), cancelled=after(batches + VALIDATION))
     assert len(read_log(tmp_path)) == 1
     torch.manual_seed(99)
     train(fields, fields[:2], tmp_path, settings(), resume=True)
@@ -156,7 +164,7 @@ def test_a_checkpoint_is_not_trained_as_another_size(fields: list[Field], checkp
 
 
 def test_a_cancelled_run_keeps_its_best_weights(fields: list[Field], tmp_path: Path) -> None:
-    best = train(fields, fields[:2], tmp_path, settings(epochs=5), cancelled=after(3))
+    best = train(fields, fields[:2], tmp_path, settings(epochs=5), cancelled=after(3 + VALIDATION))
     assert len(read_log(tmp_path)) == 1
     load(best)
 
@@ -283,3 +291,60 @@ def test_progress_is_told_every_few_steps(fields: list[Field], tmp_path: Path) -
     assert told[-1]["seconds_left"] == 0
     means = np.mean([[row[name] for name in LOSSES] for row in told[2:]], axis=0)
     assert [float(read_log(tmp_path)[1][name]) for name in LOSSES] == pytest.approx(means, rel=1e-4)
+
+
+def test_a_backbone_can_stay_as_it_was_in_the_first_epochs(
+    fields: list[Field], checkpoint: Path, tmp_path: Path
+) -> None:
+    begun = load_file(checkpoint)
+
+    def moved(out: Path, frozen: float) -> set[str]:
+        train(fields, fields[:2], out, settings(init=str(checkpoint), frozen=frozen, warm_up=0.0))
+        now = load_file(out / "last.safetensors")
+        changed = {name for name, value in begun.items() if not torch.equal(now[name], value)}
+        return {name.split(".")[2] for name in changed if name.startswith("detector.model.")}
+
+    backbone = {str(layer) for layer in range(10)}
+    assert not moved(tmp_path / "frozen", 1.0) & backbone
+    assert backbone <= moved(tmp_path / "half", 0.5)
+
+
+def test_where_memory_runs_out_the_batch_is_halved(
+    fields: list[Field], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses, sizes = Supervised.losses, []
+
+    def greedy(self: Supervised, step: Step) -> dict[str, Tensor]:
+        sizes.append(len(step.images))
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return losses(self, step)
+
+    monkeypatch.setattr(Supervised, "losses", greedy)
+    with pytest.warns(UserWarning, match="going on with 2 pictures"):
+        best = train(fields, fields[:2], tmp_path, settings(batch=4))
+    assert best.exists()
+    assert sizes[0] > 2
+    assert set(sizes[1:]) <= {1, 2}
+
+
+def test_memory_too_small_for_one_picture_is_said(
+    fields: list[Field], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(self: Supervised, step: Step) -> dict[str, Tensor]:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr(Supervised, "losses", greedy)
+    with pytest.warns(UserWarning, match="Memory ran out"), pytest.raises(UserError, match="choose fewer"):
+        train(fields, fields[:2], tmp_path, settings())
+
+
+def test_any_other_error_of_a_step_is_raised(
+    fields: list[Field], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Supervised, step: Step) -> dict[str, Tensor]:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(Supervised, "losses", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        train(fields, fields[:2], tmp_path, settings())

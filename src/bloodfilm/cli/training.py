@@ -13,7 +13,7 @@ from bloodfilm.weights import available
 
 if TYPE_CHECKING:
     from bloodfilm.cells import Field
-    from bloodfilm.nets.yolo import Size
+    from bloodfilm.nets.sizes import Size
     from bloodfilm.training.method import Method
 
 METHODS = ("attridet", "sladet", "sladet-published", "adapt")
@@ -72,8 +72,8 @@ def train(
             )
 
     from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
-    from bloodfilm.training.loop import Settings
     from bloodfilm.training.loop import train as run
+    from bloodfilm.training.settings import Settings
     from bloodfilm.training.split import split_fields
 
     make_folder(out)

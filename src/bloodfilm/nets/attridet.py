@@ -12,7 +12,8 @@ from torchvision.ops import batched_nms, box_iou
 from bloodfilm.nets.attributes import AttributeHead
 from bloodfilm.nets.blocks import Conv
 from bloodfilm.nets.novelty import Novelty, describe
-from bloodfilm.nets.yolo import Size, YOLOv5
+from bloodfilm.nets.sizes import Size
+from bloodfilm.nets.yolo import YOLOv5
 from bloodfilm.vocabulary import LLD, Vocabulary
 
 Head = Literal["own", "published", "exact", "none"]

@@ -17,7 +17,7 @@ from torch import Tensor
 from bloodfilm.errors import CheckpointError
 from bloodfilm.io.files import replacing
 from bloodfilm.nets.attridet import AttriDet, Head
-from bloodfilm.nets.yolo import Size
+from bloodfilm.nets.sizes import Size
 from bloodfilm.vocabulary import LLD, Vocabulary
 from bloodfilm.weights import DEFAULT_MODEL, available
 

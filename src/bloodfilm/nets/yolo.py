@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bloodfilm.nets.blocks import C3, SPPF, Conv
-
-Size = Literal["n", "s", "m", "l", "x"]
-
-SIZES: dict[Size, tuple[float, float]] = {
-    "n": (0.25, 0.33),
-    "s": (0.5, 0.33),
-    "m": (0.75, 0.67),
-    "l": (1.0, 1.0),
-    "x": (1.25, 1.33),
-}
-"""Factors of width and depth of each size."""
+from bloodfilm.nets.sizes import SIZES, Size
 
 STRIDES = (8, 16, 32)
 ANCHORS = (
@@ -135,6 +125,10 @@ class YOLOv5(nn.Module):
         )
         self.tap_channels = c(128) + c(256)
         self.deep_channels = c(1024)
+
+    @property
+    def backbone(self) -> nn.ModuleList:
+        return self.model[:10]
 
     @property
     def detect(self) -> Detect:

@@ -19,7 +19,8 @@ from bloodfilm.io.torch_file import Array, Foreign, read_torch_file
 from bloodfilm.nets.attributes import AttributeHead
 from bloodfilm.nets.attridet import PUBLISHED_REGION, AttriDet, Head
 from bloodfilm.nets.checkpoint import Card, check_shapes, shape
-from bloodfilm.nets.yolo import Size, YOLOv5
+from bloodfilm.nets.sizes import Size
+from bloodfilm.nets.yolo import YOLOv5
 from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary, normalise
 
 FIRST, LAST = "model.0.conv.weight", "model.24.m.0.bias"

@@ -24,10 +24,11 @@ from bloodfilm.nets.checkpoint import Stain, load, read_card, save
 from bloodfilm.training import stain
 from bloodfilm.training.finish import learn_usual
 from bloodfilm.training.labels import Labels, labels_of
-from bloodfilm.training.loop import Report, Settings, train
+from bloodfilm.training.loop import Report, train
 from bloodfilm.training.losses import detection_losses
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.mixing import FREE, Guesses, mix, with_guesses
+from bloodfilm.training.settings import Settings
 from bloodfilm.training.statistics import reestimated
 from bloodfilm.training.supervised import reading_losses
 from bloodfilm.vocabulary import AUXILIARY

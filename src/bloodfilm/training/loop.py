@@ -6,8 +6,9 @@ import copy
 import csv
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from bloodfilm.evaluation.leakage import patients_of
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, read_card, save
-from bloodfilm.nets.yolo import Size
 from bloodfilm.training.augment import disturb, turn
 from bloodfilm.training.average import Average
 from bloodfilm.training.data import FieldDataset
@@ -35,6 +35,7 @@ from bloodfilm.training.finish import finish
 from bloodfilm.training.labels import Targets, collate
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.paste import Cutouts
+from bloodfilm.training.settings import Settings
 from bloodfilm.training.start import begin
 from bloodfilm.training.supervised import Supervised
 
@@ -49,34 +50,6 @@ FREE_TO_CHANGE = ("device", "workers")
 """Settings that a run may be resumed with although it was begun with others."""
 
 Report = Callable[[dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train.
-
-    `init` is a model name or file to start from, which also sets the size; without it the size is n by default. Of an
-    imported model all tensors are taken that fit the labels.
-    `mosaic`, `mirrored` and `scale` are those of `FieldDataset`. With `keep_detection` the boxes stay exactly as
-    those of `init`: only types and attributes are trained, on frozen features. `workers` are the processes that
-    load pictures; with 0 each picture is read once and kept in memory.
-    """
-
-    size: Size | None = None
-    init: str | None = None
-    epochs: int = 100
-    image_size: int = 640
-    batch: int = 16
-    device: str = "auto"
-    seed: int = 0
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warm_up: float = 1.0
-    mosaic: float = 0.5
-    mirrored: float = 0.0
-    scale: tuple[float, float] = (0.5, 1.4)
-    keep_detection: bool = False
-    workers: int = 0
 
 
 def train(
@@ -99,8 +72,9 @@ def train(
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
     ``log.csv`` with a row per epoch. `report` is called with the same row; `progress` every few steps with ``epoch``
     (a fraction), each loss, what the method measures, ``learning_rate`` and ``seconds_left``. Once `cancelled` says
-    yes, training stops with the best weights kept. The cells of `singles`, fields that show one white cell each, are
-    pasted on the others, so that crowds and touching cells are learned from labels of single ones.
+    yes, training stops with the best weights kept. Where memory runs out, the batch is halved, with a warning. The
+    cells of `singles`, fields that show one white cell each, are pasted on the others, so that crowds and touching
+    cells are learned from labels of single ones.
 
     Returns
     -------
@@ -173,7 +147,7 @@ class _Run:
             method.labels,
             method.picture,
         )
-        self.epoch, self.best = 0, -1.0
+        self.epoch, self.best, self.batch = 0, -1.0, settings.batch
 
     def go(self, resume: bool, cancelled: Callable[[], bool] | None) -> Path:
         if resume:
@@ -183,9 +157,12 @@ class _Run:
         while self.epoch < self.settings.epochs:
             try:
                 losses = self._train_epoch(cancelled)
+                scores = self._validate(cancelled)
             except Cancelled:
                 break
-            scores = self._validate()
+            except (MemoryError, RuntimeError) as error:
+                self._halve_batch(error)
+                continue
             row = {"epoch": self.epoch + 1.0, **losses, **scores, "learning_rate": self._learning_rate(1.0)}
             self.epoch += 1
             self._keep(row)
@@ -196,6 +173,19 @@ class _Run:
             save(best, *finish(*load(best), self.dataset.fields, self.validation))
         return best
 
+    def _halve_batch(self, error: Exception) -> None:
+        """Make batches half as large after an `error` that says that memory ran out; raise any other one."""
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "not enough memory" not in str(error):
+            raise error
+        size = self.settings.image_size
+        if self.batch == 1:
+            raise UserError(f"Memory is too small even for one picture of {size} px: choose fewer px.") from None
+        self.batch //= 2
+        warnings.warn(f"Memory ran out: going on with {self.batch} pictures of {size} px at once.", stacklevel=2)
+        self.optimizer.zero_grad()
+        if self.fabric.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def _loader(self) -> DataLoader[Any]:
         last = self.epoch >= (1 - PLAIN_EPOCHS) * self.settings.epochs
         self.dataset.epoch = self.epoch
@@ -203,7 +193,7 @@ class _Run:
         order = np.random.default_rng((self.settings.seed, self.epoch)).permutation(len(self.dataset))
         loader: DataLoader[Any] = DataLoader(
             self.dataset,
-            batch_size=self.settings.batch,
+            batch_size=self.batch,
             sampler=order.tolist(),
             num_workers=self.settings.workers,
             collate_fn=collate,
@@ -215,6 +205,9 @@ class _Run:
         self.model.train()
         if self.settings.keep_detection:
             self.model.detector.eval()
+        elif self.settings.frozen:
+            frozen = self.epoch < self.settings.frozen * self.settings.epochs
+            self.network.detector.backbone.requires_grad_(not frozen).train(not frozen)
         self.method.train()
         generator = torch.Generator().manual_seed(self.settings.seed * 10_007 + self.epoch)
         loader = self._loader()
@@ -261,10 +254,10 @@ class _Run:
         warm = min(now / settings.warm_up, 1.0) if settings.warm_up else 1.0
         return settings.learning_rate * cosine * warm
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self, cancelled: Callable[[], bool] | None) -> dict[str, float]:
         network = copy.deepcopy(self.average.network)
         detector = Detector.from_network(network, self.card, self.fabric.device)
-        found = [detector.detect(read_image(field.path), LOWEST_SCORE) for field in self.validation]
+        found = [detector.detect(read_image(f.path), LOWEST_SCORE, cancelled=cancelled) for f in self.validation]
         scores = score_detection(found, self.validation)
         readings = score_attributes(found, self.validation, LOWEST_SCORE).values()
         read = [score["macro_f1"] for score in readings if score["cells"]]
@@ -285,6 +278,7 @@ class _Run:
             "updates": self.average.updates,
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,
+            "batch": self.batch,
             "best": self.best,
             "random": torch.get_rng_state(),
             "settings": self._fixed_settings(),
@@ -314,4 +308,5 @@ class _Run:
         self.average.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.best = state["epoch"], state["best"]
+        self.batch = state.get("batch", self.batch)
         torch.set_rng_state(state["random"].cpu())

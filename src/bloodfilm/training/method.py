@@ -14,7 +14,7 @@ from bloodfilm.training.data import read_field
 from bloodfilm.training.labels import Labels, Targets, labels_of
 
 if TYPE_CHECKING:
-    from bloodfilm.training.loop import Settings
+    from bloodfilm.training.settings import Settings
 
 
 class Step(NamedTuple):

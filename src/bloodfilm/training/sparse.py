@@ -28,7 +28,7 @@ from bloodfilm.training.supervised import reading_losses
 from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
 
 if TYPE_CHECKING:
-    from bloodfilm.training.loop import Settings
+    from bloodfilm.training.settings import Settings
 
 KINDS = 1 + len(AUXILIARY)
 LOWEST_SCORE, MAX_OVERLAP = 0.2, 0.5

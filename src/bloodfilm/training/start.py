@@ -13,7 +13,7 @@ from bloodfilm.nets.checkpoint import Card, load
 from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
 
 if TYPE_CHECKING:
-    from bloodfilm.training.loop import Settings
+    from bloodfilm.training.settings import Settings
 
 
 def begin(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
