@@ -1,0 +1,120 @@
+"""Train on the project in a folder, and tell what that was good for."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.detection.detector import LOWEST_SCORE, Detector
+from bloodfilm.evaluation.detection import score_detection
+from bloodfilm.io.files import replacing
+from bloodfilm.io.images import read_image
+from bloodfilm.io.overlay import draw_overlay
+from bloodfilm.nets.checkpoint import load as load_checkpoint
+from bloodfilm.nets.checkpoint import save as save_checkpoint
+from bloodfilm.training.loop import STATE, Report, train
+from bloodfilm.training.method import Method
+from bloodfilm.training.project import Project, load
+from bloodfilm.training.sparse import Sparse
+from bloodfilm.training.supervised import Supervised
+from bloodfilm.weights import MIN_SCORE
+
+ROUND = 64
+"""Pictures, each changed at random, that an epoch shows at least, however few fields there are."""
+
+METHODS: dict[str, Callable[[], Method]] = {"attridet": Supervised, "sladet": Sparse}
+COMPARISON, SAMPLES = "comparison.json", "samples"
+
+
+def fine_tune(
+    folder: Path,
+    out: Path | None = None,
+    report: Report | None = None,
+    progress: Report | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    method: Method | None = None,
+) -> Path:
+    """Train on the project in `folder`, by its `method`, and return the best weights, with their card.
+
+    Writes what `bloodfilm.training.loop.train` does to `out`, by default `folder`, and goes on with what was begun
+    there. Arguments and errors are those of `train` and `bloodfilm.training.project.load`.
+    """
+    out = out or folder
+    project, fields = load(folder)
+    learned, judges = parts(project, fields)
+    again = math.ceil(ROUND / len(learned))
+    best = train(
+        learned * again,
+        judges,
+        out,
+        project.settings,
+        (out / STATE).exists(),
+        report,
+        _until(project.minutes, cancelled),
+        method=method or METHODS[project.method](),
+        progress=progress,
+    )
+    if best.exists():
+        _describe(best, out, project, learned)
+    return best
+
+
+def parts(project: Project, fields: Sequence[Field]) -> tuple[list[Field], list[Field]]:
+    """Return the fields to learn from, and those to judge by."""
+    judges = [field for field in fields if field.name in project.judged_by]
+    learned = [field for field in fields if field.name not in project.judged_by]
+    return learned, judges or [field for field in learned if len(field.cells)]
+
+
+def compare(folder: Path, out: Path | None = None) -> dict[str, dict[str, float]]:
+    """Return the scores of the weights that the project in `folder` began with, and of the best in `out`.
+
+    Both are judged by the fields held out, by those learned from if there are none. Also written as
+    ``comparison.json``, with pictures of what both find in ``samples``.
+    """
+    out = out or folder
+    project, fields = load(folder)
+    judges = parts(project, fields)[1]
+    models = {"before": project.settings.init, "after": out / "best.safetensors"}
+    scores = {}
+    for name, model in models.items():
+        if model:
+            detector = Detector(model, project.settings.device)
+            found = [detector.detect(read_image(field.path), LOWEST_SCORE) for field in judges]
+            scores[name] = score_detection(found, judges)
+            _draw(out / SAMPLES, name, judges, found)
+    with replacing(out / COMPARISON) as temporary:
+        temporary.write_text(json.dumps(scores, indent=1))
+    return scores
+
+
+def _draw(folder: Path, name: str, fields: Sequence[Field], found: Sequence[Cells]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for field, cells in zip(fields, found, strict=True):
+        picture = draw_overlay(read_image(field.path), cells[cells.scores >= MIN_SCORE])
+        Image.fromarray(picture).save(folder / f"{field.path.stem}-{name}.png")
+
+
+def _until(minutes: float | None, cancelled: Callable[[], bool] | None) -> Callable[[], bool]:
+    end = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    return lambda: time.monotonic() > end or bool(cancelled and cancelled())
+
+
+def _describe(best: Path, out: Path, project: Project, learned: Sequence[Field]) -> None:
+    network, card = load_checkpoint(best)
+    base = project.settings.init
+    cells = sum(len(field.cells) for field in learned)
+    told = {
+        "name": out.name,
+        "method": project.method,
+        "data": sorted({field.path.name for field in learned}),
+        "description": f"Fine-tuned from {Path(base).name if base else 'nothing'} on {len(learned)} fields with "
+        f"{cells} labelled cells.",
+    }
+    save_checkpoint(best, network, card.model_copy(update=told))
