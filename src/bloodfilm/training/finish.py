@@ -34,6 +34,7 @@ def finish(
 
 def learn_usual(network: AttriDet, card: Card, fields: Sequence[Field], held_out: Sequence[Field]) -> AttriDet:
     """Tell `network` how its `fields` look, and return it; with too few of them it stays as it is."""
+    fields = list({field.path: field for field in fields}.values())
     if len(fields) > AXES and held_out:
         detector = Detector.from_network(copy.deepcopy(network), card, torch.device("cpu"))
         chosen = np.linspace(0, len(fields) - 1, min(len(fields), MAX_DESCRIBED)).astype(int)

@@ -154,6 +154,9 @@ class Sparse(Method):
     def measures(self) -> dict[str, Tensor]:
         return self._measures
 
+    def sure_score(self) -> float:
+        return float(self.by_score.threshold(self.settings.precision)[WHITE])
+
     @staticmethod
     def no_measures(zero: Tensor) -> dict[str, Tensor]:
         return dict.fromkeys(MEASURES, zero / 0)

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bloodfilm.cells import Field
+from bloodfilm.errors import LabelError, UserError
+from bloodfilm.training.fine_tune import parts
+from bloodfilm.training.project import FIELDS, PROJECT, Project, choose_judges, choose_method, load, save
+from bloodfilm.training.settings import Settings
+
+IN_PART = np.array([[0, 0, 30, 30]], np.float32)
+
+
+@pytest.fixture
+def project() -> Project:
+    return Project(method="attridet", settings=Settings(epochs=3, scale=(0.7, 1.4)), minutes=2.5)
+
+
+def test_a_project_comes_back_as_it_was_saved(fields: list[Field], project: Project, tmp_path: Path) -> None:
+    sparse = [replace(fields[0], labelled_regions=IN_PART), *fields[1:]]
+    save(tmp_path, project, sparse)
+    loaded, back = load(tmp_path)
+    assert (loaded.method, loaded.settings, loaded.minutes) == ("attridet", project.settings, 2.5)
+    assert [field.path for field in back] == [field.path.absolute() for field in fields]
+    for before, after in zip(sparse, back, strict=True):
+        np.testing.assert_allclose(after.cells.boxes, before.cells.boxes)
+        assert (after.cells.codes == before.cells.codes).all()
+    assert back[0].labelled_regions is not None
+    np.testing.assert_array_equal(back[0].labelled_regions, IN_PART)
+
+
+def test_a_project_is_not_overwritten(fields: list[Field], project: Project, tmp_path: Path) -> None:
+    save(tmp_path, project, fields)
+    with pytest.raises(UserError, match="go on with it"):
+        save(tmp_path, project, fields)
+
+
+def test_a_picture_that_changed_is_told(fields: list[Field], project: Project, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(fields[0].path.read_bytes())
+    save(tmp_path / "run", project, [replace(fields[0], path=copy), fields[1]])
+    copy.write_bytes(fields[1].path.read_bytes())
+    with pytest.raises(UserError, match=r"copy\.png is not the picture that was labelled"):
+        load(tmp_path / "run")
+    copy.unlink()
+    with pytest.raises(UserError, match=r"copy\.png"):
+        load(tmp_path / "run")
+
+
+def test_two_fields_of_one_picture_are_refused(fields: list[Field], project: Project, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="one picture"):
+        save(tmp_path, project, [fields[0], fields[0]])
+    assert not (tmp_path / PROJECT).exists()
+
+
+def test_a_wrong_project_is_named_with_its_place(fields: list[Field], project: Project, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no training"):
+        load(tmp_path)
+    save(tmp_path, project, fields)
+    content = json.loads((tmp_path / PROJECT).read_text())
+    (tmp_path / PROJECT).write_text(json.dumps(content | {"method": "guess"}))
+    with pytest.raises(LabelError, match=r"project\.json: method"):
+        load(tmp_path)
+
+
+def test_the_method_follows_from_what_is_labelled(fields: list[Field]) -> None:
+    assert choose_method(fields)[0] == "attridet"
+    method, reason = choose_method([replace(fields[0], labelled_regions=IN_PART), *fields[1:]])
+    assert method == "sladet"
+    assert f"1 of {len(fields)}" in reason
+
+
+def test_one_field_of_three_judges_whatever_their_order(fields: list[Field], project: Project) -> None:
+    assert choose_judges(fields[:2]) == []
+    chosen = choose_judges(fields[:3])
+    assert len(chosen) == 1
+    assert chosen == choose_judges(fields[2::-1])
+    learned, judges = parts(project.model_copy(update={"judged_by": chosen}), fields[:3])
+    assert [field.name for field in judges] == chosen
+    assert len(learned) == 2
+    assert parts(project, fields[:2])[1] == fields[:2]
+
+
+def test_files_are_json_that_others_can_read(fields: list[Field], project: Project, tmp_path: Path) -> None:
+    save(tmp_path, project, fields)
+    assert json.loads((tmp_path / FIELDS).read_text())["images"]
+    assert set(json.loads((tmp_path / PROJECT).read_text())["pictures"]) == {str(f.path.absolute()) for f in fields}
