@@ -15,7 +15,7 @@ from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.coco import write_coco
 from bloodfilm.io.formats import FORMATS, read_fields
 from bloodfilm.napari import writer
-from bloodfilm.napari.detect_widget import _describe
+from bloodfilm.napari.pictures import described
 from bloodfilm.napari.reader import get_reader, read_labels
 from bloodfilm.napari.writer import layer_fields, write_coco_layer
 
@@ -142,12 +142,12 @@ def test_tables_of_other_programs_are_left_to_other_readers(tmp_path: Path) -> N
 
 def test_pictures_of_a_stack_keep_their_names(labels: Path, viewer_model: ViewerModel) -> None:
     image = viewer_model.add_layer(Layer.create(*read_labels(str(labels))[0]))
-    assert _describe(image, (1,)) == {"name": "images/second.png", "width": 200, "height": 160}
+    assert described(image, (1,)) == {"name": "images/second.png", "width": 200, "height": 160}
 
 
 def test_pictures_of_a_stack_without_names_are_told_apart(viewer_model: ViewerModel) -> None:
     stack = viewer_model.add_image(np.zeros((2, 8, 9)), name="stack")
-    assert [_describe(stack, (i,))["name"] for i in range(2)] == ["stack[0]", "stack[1]"]
+    assert [described(stack, (i,))["name"] for i in range(2)] == ["stack[0]", "stack[1]"]
 
 
 def test_boxes_are_saved_as_far_as_they_lie_in_the_picture(labels: Path) -> None:

@@ -26,7 +26,7 @@ def test_fields_in_order_give_no_reason_to_stop(in_part: list[Field]) -> None:
     problems = check(in_part)
     assert not any(problem.stops for problem in problems)
     assert "4 cells" in said(problems, "first try").text
-    assert not check(in_part * FEW)
+    assert not check([replace(field, cells=field.cells[:1]) for field in in_part * FEW])
 
 
 def test_where_nobody_looked_nothing_begins(fields: list[Field]) -> None:
@@ -41,7 +41,7 @@ def test_regions_without_any_cell_are_not_enough(in_part: list[Field]) -> None:
     problems = check(bare)
     assert problems[0].stops
     assert "no white cell in any region" in problems[0].text
-    assert said(problems, "no cell in a region").box == (0, 0, 48, 96)
+    assert said(problems, "region without a cell").box == (0, 0, 48, 96)
 
 
 def test_cells_outside_regions_are_told_with_their_place(fields: list[Field]) -> None:
@@ -59,7 +59,9 @@ def test_regions_that_leave_the_picture_stop(in_part: list[Field]) -> None:
 
 
 def test_cells_without_type_are_told(fields: list[Field]) -> None:
-    assert "1 cell without a type" in said(check(fields), "2.png").text
+    problem = said(check(fields), "without a type")
+    assert problem.text.startswith(f"{len(fields)} cells")
+    assert (problem.field, problem.box) == (0, tuple(fields[0].cells.boxes[1]))
 
 
 def test_too_few_fields_to_judge_by_are_told(fields: list[Field]) -> None:

@@ -80,8 +80,9 @@ def test_one_field_of_three_judges_whatever_their_order(fields: list[Field], pro
     chosen = choose_judges(fields[:3])
     assert len(chosen) == 1
     assert chosen == choose_judges(fields[2::-1])
-    learned, judges = parts(project.model_copy(update={"judged_by": chosen}), fields[:3])
-    assert [field.name for field in judges] == chosen
+    named = [replace(field, name=str(field.path.absolute())) for field in fields[:3]]
+    learned, judges = parts(project.model_copy(update={"judged_by": chosen}), named)
+    assert [str(field.path.absolute()) for field in judges] == chosen
     assert len(learned) == 2
     assert parts(project, fields[:2])[1] == fields[:2]
 

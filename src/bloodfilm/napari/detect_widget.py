@@ -12,7 +12,6 @@ from magicgui.widgets import create_widget
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -29,11 +28,12 @@ from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
 from bloodfilm.napari.detect_job import DetectJob
-from bloodfilm.napari.layers import METADATA_KEY, cells_layer, describe, spatial
+from bloodfilm.napari.layers import cells_layer, describe, spatial
+from bloodfilm.napari.model_box import ModelBox
 from bloodfilm.napari.review import Review
 from bloodfilm.palette import colour
 from bloodfilm.review.states import REJECTED, REVIEW
-from bloodfilm.weights import MIN_SCORE, available
+from bloodfilm.weights import MIN_SCORE
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 WHOLE, VIEW, RECTANGLE = "whole picture", "current view", "drawn rectangles"
 DEVICES = ("auto", "cpu", "cuda", "mps")
-OPEN_FILE = "open a file…"
 UNLIKE = "Unlike the pictures that the model learned from: check what it found"
 REGION_KEY = "bloodfilm_region"
 
@@ -63,9 +62,7 @@ class DetectWidget(QWidget):
         self.viewer.layers.events.inserted.connect(self.picture.reset_choices)
         self.viewer.layers.events.removed.connect(self.picture.reset_choices)
         self.viewer.layers.selection.events.active.connect(self._follow_active)
-        self.model = QComboBox()
-        self.model.addItems([*available(), OPEN_FILE])
-        self.model.activated.connect(self._on_model_chosen)
+        self.model = ModelBox()
         self.device = QComboBox()
         self.device.addItems(DEVICES)
         self.region = QComboBox()
@@ -125,15 +122,6 @@ class DetectWidget(QWidget):
         if isinstance(layer, napari.layers.Image):
             self.picture.value = layer
 
-    def _on_model_chosen(self) -> None:
-        if self.model.currentText() != OPEN_FILE:
-            return
-        path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Checkpoints (*.safetensors)")
-        self.model.setCurrentIndex(0)
-        if path:
-            self.model.insertItem(0, Path(path).name, path)
-            self.model.setCurrentIndex(0)
-
     def _on_region_chosen(self) -> None:
         if self.region.currentText() != RECTANGLE:
             return
@@ -175,8 +163,9 @@ class DetectWidget(QWidget):
         except UserError as error:
             self._say_error(str(error))
             return
-        model = self.model.currentData() or self.model.currentText()
-        self._job = DetectJob(self._process, parts, model, self.device.currentText(), pictures.pixel_size(layer))
+        self._job = DetectJob(
+            self._process, parts, self.model.model, self.device.currentText(), pictures.pixel_size(layer)
+        )
         self._job.progressed.connect(self._on_progress)
         self._job.finished.connect(lambda outcome: self._on_finished(outcome, layer, parts[0].index))
         self._job.failed.connect(self._on_failed)
@@ -202,7 +191,7 @@ class DetectWidget(QWidget):
         if layer not in self.viewer.layers:
             self._say("The picture was removed; nothing was kept.")
             return
-        told = _describe(layer, index)
+        told = pictures.described(layer, index)
         field = Field(Path(told["name"]), outcome.cells, told["width"], told["height"], name=told["name"])
         metadata = {
             "provenance": outcome.provenance,
@@ -305,16 +294,3 @@ def show_table(viewer: ViewerModel) -> None:
     """Show napari's features table below the picture, where its columns have room."""
     dock, _ = viewer.window.add_plugin_dock_widget("napari", "Features table widget")
     dock.window().addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-
-
-def _describe(layer: Image, index: tuple[int, ...]) -> dict[str, Any]:
-    known = layer.metadata.get(METADATA_KEY, {}).get("pictures", {})
-    if index in known:
-        return {key: known[index][key] for key in ("name", "width", "height")}
-    data = layer.data[0] if layer.multiscale else layer.data
-    height, width = data.shape[layer.ndim - 2 : layer.ndim]
-    if index:
-        name = f"{layer.name}[{', '.join(map(str, index))}]"
-    else:
-        name = Path(layer.source.path).name if layer.source.path else layer.name
-    return {"name": name, "width": int(width), "height": int(height)}

@@ -104,6 +104,19 @@ def shapes_arguments(
     }
 
 
+def regions_layer(picture: str, ndim: int) -> dict[str, Any]:
+    """Return the arguments of a Shapes layer for the parts of the picture of that name in which cells are labelled."""
+    return {
+        "name": f"{picture} labelled regions",
+        "ndim": ndim,
+        "shape_type": "rectangle",
+        "edge_color": "white",
+        "edge_width": 2,
+        "face_color": "transparent",
+        "metadata": {METADATA_KEY: {REGIONS_KEY: True, "picture": picture}},
+    }
+
+
 def describe(field: Field) -> dict[str, Any]:
     """Return what a layer's metadata say of the picture of `field`: all that is known of it but the cells."""
     told = {"name": field.name, "width": field.width, "height": field.height}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pint import DimensionalityError
 
 from bloodfilm.cells import Cells
 from bloodfilm.errors import UserError
-from bloodfilm.napari.layers import to_boxes
+from bloodfilm.napari.layers import METADATA_KEY, to_boxes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -82,6 +83,20 @@ def current_picture(layer: Image, viewer: ViewerModel) -> tuple[Any, tuple[int, 
     place = np.rint(layer.world_to_data(world)[:-2]).astype(int)
     index = tuple(int(v) for v in np.clip(place, 0, np.array(data.shape[: layer.ndim - 2]) - 1))
     return data[index], index
+
+
+def described(layer: Image, index: tuple[int, ...]) -> dict[str, Any]:
+    """Return name, width and height of the picture at `index` of `layer`."""
+    known = layer.metadata.get(METADATA_KEY, {}).get("pictures", {})
+    if index in known:
+        return {key: known[index][key] for key in ("name", "width", "height")}
+    data = layer.data[0] if layer.multiscale else layer.data
+    height, width = data.shape[layer.ndim - 2 : layer.ndim]
+    if index:
+        name = f"{layer.name}[{', '.join(map(str, index))}]"
+    else:
+        name = Path(layer.source.path).name if layer.source.path else layer.name
+    return {"name": name, "width": int(width), "height": int(height)}
 
 
 def pixel_size(layer: Image) -> float | None:

@@ -17,7 +17,7 @@ from bloodfilm.io.images import read_image
 from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.io.lld.discover import looks_like_lld
 from bloodfilm.io.table import aligned
-from bloodfilm.napari.layers import METADATA_KEY, ORIGIN, REGIONS_KEY, cells_layer, describe, to_rectangles
+from bloodfilm.napari.layers import METADATA_KEY, ORIGIN, cells_layer, describe, regions_layer, to_rectangles
 from bloodfilm.vocabulary import NOT_ANNOTATED, Vocabulary
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -86,7 +86,7 @@ def _stack(
     sparse = [(index, field.labelled_regions) for index, field in placed if field.labelled_regions is not None]
     if sparse:
         rectangles = [r for index, regions in sparse for r in to_rectangles(regions, index)]
-        layers.append((rectangles, _regions(f"{name} labelled regions", len(indices[0]) + 2), "shapes"))
+        layers.append((rectangles, regions_layer(name, len(indices[0]) + 2), "shapes"))
 
     cells = concatenate(aligned([_with_origin(field) for field in group]))
     metadata = {"pictures": pictures, "source": str(path), "picture": name, "provenance": info}
@@ -101,18 +101,6 @@ def _with_origin(field: Field) -> Cells:
     told = asdict(field.origin) if field.origin else {}
     origin = {name: np.full(len(field.cells), told[name]) for name in ORIGIN if told}
     return replace(field.cells, extra=field.cells.extra | origin)
-
-
-def _regions(name: str, ndim: int) -> dict[str, Any]:
-    return {
-        "name": name,
-        "ndim": ndim,
-        "shape_type": "rectangle",
-        "edge_color": "white",
-        "edge_width": 2,
-        "face_color": "transparent",
-        "metadata": {METADATA_KEY: {REGIONS_KEY: True}},
-    }
 
 
 def _lazy(paths: list[Path], size: tuple[int, int]) -> Any:

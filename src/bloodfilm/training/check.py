@@ -41,36 +41,38 @@ def check(fields: Sequence[Field]) -> list[Problem]:
     looked = [field for field in fields if field.labelled_regions is None or len(field.labelled_regions)]
     if not looked:
         return [Problem("Nothing is labelled yet: draw a region, and a box around each white cell in it.", True)]
-    problems = [problem for number, field in enumerate(fields) for problem in _check_field(number, field)]
-    cells = sum(int(field.looked_at(field.cells.boxes).sum()) for field in looked)
-    with_cells = sum(bool(field.looked_at(field.cells.boxes).any()) for field in looked)
+    inside = [field.looked_at(field.cells.boxes) for field in fields]
+    problems = [problem for number, field in enumerate(fields) for problem in _check_regions(number, field)]
+    cells = sum(int(part.sum()) for part in inside)
     if not cells:
         problems.append(Problem("There is no white cell in any region: draw a box around at least one.", True))
     elif cells < FEW:
         problems.append(Problem(f"{_cells(cells)} will do for a first try; more teach more."))
-    if cells and with_cells < ENOUGH_TO_HOLD_OUT:
+    if cells and sum(bool(part.any()) for part in inside) < ENOUGH_TO_HOLD_OUT:
         told = f"Fewer than {ENOUGH_TO_HOLD_OUT} fields have a cell: none is held out, and scores flatter the model."
         problems.append(Problem(told))
+    problems += _tell_cells(fields, [~part for part in inside], "outside the regions: nothing is learned from them.")
+    untyped = [part & (field.cells.codes == UNKNOWN) for field, part in zip(fields, inside, strict=True)]
+    problems += _tell_cells(fields, untyped, "without a type, which is not learned from them.")
     return sorted(problems, key=lambda problem: not problem.stops)
 
 
-def _check_field(number: int, field: Field) -> Iterator[Problem]:
-    boxes, regions = field.cells.boxes, field.labelled_regions
-    inside = field.looked_at(boxes)
-    if regions is not None:
-        for region in regions:
-            if (region[:2] < -SLACK).any() or (region[2:] > np.array([field.width, field.height]) + SLACK).any():
-                yield Problem(f"{field.name}: a region leaves the picture.", True, number, _box(region))
-        if (outside := ~inside).any():
-            told = f"{field.name}: {_cells(int(outside.sum()))} outside the regions, where nothing is learned."
-            yield Problem(told, False, number, _box(boxes[outside][0]))
-        empty = [region for region in regions if not _holds(region, boxes).any()]
-        if empty:
-            told = f"{field.name}: no cell in {'a region' if len(empty) == 1 else f'{len(empty)} regions'}: "
-            yield Problem(told + "that teaches what is no white cell.", False, number, _box(empty[0]))
-    if (untyped := inside & (field.cells.codes == UNKNOWN)).any():
-        told = f"{field.name}: {_cells(int(untyped.sum()))} without a type, which is not learned from them."
-        yield Problem(told, False, number, _box(boxes[untyped][0]))
+def _tell_cells(fields: Sequence[Field], chosen: Sequence[npt.NDArray[np.bool_]], told: str) -> Iterator[Problem]:
+    """Yield one problem about the chosen cells of all fields, at the first of them."""
+    count = sum(int(part.sum()) for part in chosen)
+    for number, (field, part) in enumerate(zip(fields, chosen, strict=True)):
+        if part.any():
+            yield Problem(f"{_cells(count)} {told}", False, number, _box(field.cells.boxes[part][0]))
+            return
+
+
+def _check_regions(number: int, field: Field) -> Iterator[Problem]:
+    for region in field.labelled_regions if field.labelled_regions is not None else []:
+        if (region[:2] < -SLACK).any() or (region[2:] > np.array([field.width, field.height]) + SLACK).any():
+            yield Problem(f"{field.name}: a region leaves the picture.", True, number, _box(region))
+        if not _holds(region, field.cells.boxes).any():
+            told = f"{field.name}: a region without a cell; it teaches what is no white cell."
+            yield Problem(told, False, number, _box(region))
 
 
 def _holds(region: npt.NDArray[Any], boxes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

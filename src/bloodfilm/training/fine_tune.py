@@ -8,28 +8,25 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Field
 from bloodfilm.detection.detector import LOWEST_SCORE, Detector
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
-from bloodfilm.io.overlay import draw_overlay
 from bloodfilm.nets.checkpoint import load as load_checkpoint
 from bloodfilm.nets.checkpoint import save as save_checkpoint
 from bloodfilm.training.loop import STATE, Report, train
 from bloodfilm.training.method import Method
 from bloodfilm.training.project import Project, load
+from bloodfilm.training.samples import SAMPLES, WHEN, draw_samples
 from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import Supervised
-from bloodfilm.weights import MIN_SCORE
 
 ROUND = 64
 """Pictures, each changed at random, that an epoch shows at least, however few fields there are."""
 
 METHODS: dict[str, Callable[[], Method]] = {"attridet": Supervised, "sladet": Sparse}
-COMPARISON, SAMPLES = "comparison.json", "samples"
+COMPARISON = "comparison.json"
 
 
 def fine_tune(
@@ -81,24 +78,17 @@ def compare(folder: Path, out: Path | None = None) -> dict[str, dict[str, float]
     out = out or folder
     project, fields = load(folder)
     judges = parts(project, fields)[1]
-    models = {"before": project.settings.init, "after": out / "best.safetensors"}
+    models = project.settings.init, out / "best.safetensors"
     scores = {}
-    for name, model in models.items():
+    for name, model in zip(WHEN, models, strict=True):
         if model:
             detector = Detector(model, project.settings.device)
             found = [detector.detect(read_image(field.path), LOWEST_SCORE) for field in judges]
             scores[name] = score_detection(found, judges)
-            _draw(out / SAMPLES, name, judges, found)
+            draw_samples(out / SAMPLES, name, judges, found)
     with replacing(out / COMPARISON) as temporary:
         temporary.write_text(json.dumps(scores, indent=1))
     return scores
-
-
-def _draw(folder: Path, name: str, fields: Sequence[Field], found: Sequence[Cells]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for field, cells in zip(fields, found, strict=True):
-        picture = draw_overlay(read_image(field.path), cells[cells.scores >= MIN_SCORE])
-        Image.fromarray(picture).save(folder / f"{field.path.stem}-{name}.png")
 
 
 def _until(minutes: float | None, cancelled: Callable[[], bool] | None) -> Callable[[], bool]:

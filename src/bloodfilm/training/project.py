@@ -16,7 +16,7 @@ from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.files import replacing
 from bloodfilm.training.settings import Settings
 
-PROJECT, FIELDS = "project.json", "fields.json"
+PROJECT, FIELDS, LOG = "project.json", "fields.json", "log.csv"
 ENOUGH_TO_HOLD_OUT = 3
 """Fields with a cell from which on one is held out to judge by."""
 
@@ -33,7 +33,7 @@ class Project(BaseModel):
     minutes : float, optional
         Training stops after so long, with the best weights kept.
     judged_by : list of str
-        Names of the fields that are held out to judge by; without any, those that are learned from judge.
+        Pictures of the fields that are held out to judge by; without any, those that are learned from judge.
     pictures : dict of str
         SHA-256 of each field's picture.
     """
@@ -56,9 +56,10 @@ def choose_method(fields: Sequence[Field]) -> tuple[MethodName, str]:
 
 
 def choose_judges(fields: Sequence[Field]) -> list[str]:
-    """Return the names of the fields to judge by: one with a cell, if there are enough of them, by a hash of names."""
-    names = sorted((f.name for f in fields if len(f.cells)), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    return names[:1] if len(names) >= ENOUGH_TO_HOLD_OUT else []
+    """Return the pictures of the fields to judge by: one with a cell, if there are enough, by a hash of names."""
+    with_cells = [field for field in fields if len(field.cells)]
+    ranked = sorted(with_cells, key=lambda field: hashlib.sha256(field.name.encode()).hexdigest())
+    return [str(field.path.absolute()) for field in ranked[:1]] if len(ranked) >= ENOUGH_TO_HOLD_OUT else []
 
 
 def save(folder: Path, project: Project, fields: Sequence[Field]) -> None:
@@ -83,26 +84,46 @@ def save(folder: Path, project: Project, fields: Sequence[Field]) -> None:
 
 
 def load(folder: Path) -> tuple[Project, list[Field]]:
-    """Return the project in `folder` and its fields.
+    """Return the project in `folder` and its fields, each called as its picture.
 
     Raises
     ------
     UserError
         If there is none, or a picture is gone or another one since.
     """
-    path = folder / PROJECT
-    try:
-        project = Project.model_validate_json(path.read_bytes())
-    except OSError:
-        raise UserError(f"{folder} holds no training; its {PROJECT} cannot be read.") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise LabelError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+    project = read_project(folder)
     fields = read_coco(folder / FIELDS, vocabulary=None)
     for field in fields:
         if project.pictures.get(field.name, "") != _sha256(field.path):
             raise UserError(f"{field.path} is not the picture that was labelled; the training cannot go on with it.")
     return project, fields
+
+
+def read_project(folder: Path) -> Project:
+    """Return the project in `folder` without its fields; raises as `load`."""
+    path = folder / PROJECT
+    try:
+        return Project.model_validate_json(path.read_bytes())
+    except OSError:
+        raise UserError(f"{folder} holds no training; its {PROJECT} cannot be read.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LabelError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def epochs_done(folder: Path) -> int:
+    """Return how many epochs of the training in `folder` are over."""
+    try:
+        return sum(1 for line in (folder / LOG).read_text().splitlines() if line) - 1
+    except OSError:
+        return 0
+
+
+def unfinished(runs: Path) -> list[Path]:
+    """Return the folders in `runs` whose training can be gone on with, the latest first."""
+    folders = sorted((path.parent for path in runs.glob(f"*/{LOG}")), key=lambda path: -(path / LOG).stat().st_mtime)
+    whole = [folder for folder in folders if (folder / PROJECT).exists()]
+    return [folder for folder in whole if 0 < epochs_done(folder) < read_project(folder).settings.epochs]
 
 
 def _sha256(path: Path) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from bloodfilm.nets.sizes import Size
 
@@ -35,3 +36,19 @@ class Settings:
     keep_detection: bool = False
     frozen: float = 0.0
     workers: int = 0
+
+
+def for_people(init: str | None, image_size: int, **changes: Any) -> Settings:
+    """Return settings for a few labelled patches, of use within minutes on two processor cores, with `changes`."""
+    few = Settings(
+        init=init,
+        image_size=image_size,
+        epochs=20,
+        batch=8,
+        learning_rate=5e-4,
+        warm_up=0.3,
+        mosaic=0.3,
+        scale=(0.7, 1.4),
+        frozen=0.3,
+    )
+    return replace(few, **changes)

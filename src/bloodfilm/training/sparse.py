@@ -155,7 +155,7 @@ class Sparse(Method):
         return self._measures
 
     def sure_score(self) -> float:
-        return float(self.by_score.threshold(self.settings.precision)[WHITE])
+        return max(float(self.by_score.threshold(self.settings.precision)[WHITE]), LOWEST_SCORE)
 
     @staticmethod
     def no_measures(zero: Tensor) -> dict[str, Tensor]:

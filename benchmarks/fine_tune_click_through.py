@@ -1,0 +1,184 @@
+"""The whole way to a model for one's own microscope in a real napari window, by real clicks: label, train, use.
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/fine_tune_click_through.py PICTURES... --out build/shots
+
+Writes a screenshot of each step, fails if a step does not do what a user would see, and tells how long the window did
+not answer while it trained, and how long a stop took. Without PICTURES it takes drawn fields. Needs ``xdotool``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from PIL import Image
+from qtpy.QtCore import QPoint, QTimer
+from qtpy.QtWidgets import QWidget
+
+from bloodfilm.synth import draw_field
+from click_through import Shots, click, rest, until
+
+FIELDS = 4
+
+
+def drawn_fields(folder: Path) -> list[Path]:
+    """Return pictures of drawn fields, as of another microscope: darker, and with a colour cast."""
+    paths = []
+    for seed in range(FIELDS):
+        picture = draw_field(seed=40 + seed)[0] * np.array([0.62, 0.68, 0.85])
+        paths.append(folder / f"field {seed + 1}.png")
+        Image.fromarray(picture.astype(np.uint8)).save(paths[-1])
+    return paths
+
+
+class Canvas:
+    """Where things lie on the screen."""
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self.viewer = viewer
+        self.native: QWidget = viewer.window._qt_window._qt_viewer.canvas.native
+
+    def place(self, x: float, y: float) -> QPoint:
+        camera = self.viewer.scene.camera
+        middle, (cy, cx) = self.native.rect().center(), camera.center[-2:]
+        at = QPoint(round(middle.x() + (x - cx) * camera.zoom), round(middle.y() + (y - cy) * camera.zoom))
+        return self.native.mapToGlobal(at)
+
+    def drag(self, box: tuple[float, float, float, float]) -> None:
+        """Draw a box with the real pointer."""
+        start, end = self.place(*box[:2]), self.place(*box[2:])
+        subprocess.run(["xdotool", "mousemove", str(start.x()), str(start.y()), "mousedown", "1"], check=True)
+        rest(0.2)
+        for part in (0.3, 0.7, 1.0):
+            at = start + (end - start) * part
+            subprocess.run(["xdotool", "mousemove", str(at.x()), str(at.y())], check=True)
+            rest(0.2)
+        subprocess.run(["xdotool", "mouseup", "1"], check=True)
+        rest()
+
+
+@contextmanager
+def gaps() -> Iterator[list[float]]:
+    """Give the times in seconds between two ticks of a timer of 10 ms."""
+    ticks = [time.perf_counter()]
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
+    timer.start(10)
+    found: list[float] = []
+    yield found
+    timer.stop()
+    found.extend(np.diff(ticks).tolist())
+
+
+def write_number(box: QWidget, value: int) -> None:
+    """Type a number into a field."""
+    click(box, QPoint(box.width() // 2, box.height() // 2))
+    subprocess.run(["xdotool", "key", "ctrl+a"], check=True)
+    subprocess.run(["xdotool", "type", str(value)], check=True)
+    rest()
+
+
+def label(panel: Any, viewer: napari.Viewer, shots: Shots) -> None:
+    section, canvas = panel.label, Canvas(viewer)
+    click(section.suggest)
+    until(lambda: section.choice.isVisible(), "a suggestion")
+    shots.take("suggested")
+    for _ in range(len(section.suggestions.proposals)):
+        click(section.go)
+        click(section.accept)
+    shots.take("labelled")
+    image = section.images[0]
+    height, width = image.data.shape[:2]
+    click(section.pictures.viewport(), section.pictures.visualItemRect(section.pictures.item(0)).center())
+    click(section.draw_region)
+    viewer.reset_view()
+    rest()
+    regions = sum(layer.nshapes for layer in viewer.layers if layer.name.endswith("labelled regions"))
+    canvas.drag((0.05 * width, 0.05 * height, 0.35 * width, 0.35 * height))
+    if sum(layer.nshapes for layer in viewer.layers if layer.name.endswith("labelled regions")) != regions + 1:
+        sys.exit("FAILED: no region was drawn")
+    click(section.draw_cells)
+    before = viewer.layers.selection.active.nshapes
+    canvas.drag((0.12 * width, 0.12 * height, 0.22 * width, 0.26 * height))
+    if viewer.layers.selection.active.nshapes != before + 1:
+        sys.exit("FAILED: no cell was boxed")
+    rest()
+    shots.take("drawn")
+
+
+def train(panel: Any, shots: Shots, rounds: int) -> None:
+    run = panel.run
+    write_number(panel.options.rounds, rounds)
+    with gaps() as waits:
+        click(run.train)
+        until(lambda: run.job is not None and len(run.job.rows) >= 2, "two rounds")
+        click(run.pseudo)
+        until(lambda: len(run.job.rows) >= 4, "four rounds")
+        shots.take("training")
+        click(run.pause)
+        rest(1)
+        shots.take("paused")
+        click(run.pause)
+        until(lambda: len(run.job.rows) >= 6, "six rounds")
+        begin = time.perf_counter()
+        click(run.stop)
+        until(lambda: bool(run.model), "the stop")
+        stopped = time.perf_counter() - begin - 0.8
+        until(lambda: run.result.isVisible(), "a result")
+    told = f"longest gap {1000 * max(waits):.0f} ms, with two screenshots; 99 % below"
+    print(f"{told} {1000 * np.quantile(waits, 0.99):.0f} ms")
+    print(f"stopped after {stopped:.1f} s; {run.result.words.text()}")
+    print(*(caption.text() for caption in run.result.captions), sep="\n")
+    rest()
+    panel.area.ensureWidgetVisible(run.result.use)
+    shots.take("result")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", nargs="*", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("build/shots"))
+    parser.add_argument("--rounds", type=int, default=20)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["BLOODFILM_HOME"] = str(Path(folder) / "home")
+        shots = Shots(args.out)
+        viewer = napari.Viewer(show=False)
+        window = viewer.window._qt_window
+        viewer.show()
+        rest(1)
+        window.showNormal()
+        window.setGeometry(0, 0, 1600, 1000)
+        for path in args.pictures or drawn_fields(Path(folder)):
+            viewer.open(str(path), plugin="napari")
+        _, panel = viewer.window.add_plugin_dock_widget("bloodfilm", "Fine-tune on a new microscope")
+        rest(2)
+        viewer.reset_view()
+        shots.take("opened")
+        label(panel, viewer, shots)
+        train(panel, shots, args.rounds)
+        model = panel.run.model
+        click(panel.run.result.use)
+        _, detect = viewer.window.add_plugin_dock_widget("bloodfilm", "Detect white blood cells")
+        if detect.model.currentText() != model:
+            sys.exit("FAILED: the new model is not chosen in the Detect panel")
+        layers = len(viewer.layers)
+        click(detect.button)
+        until(lambda: len(viewer.layers) > layers, "detection with the new model")
+        shots.take("detected")
+        print(f"{viewer.layers[-1].nshapes} cells with {model}")
+        viewer.close()
+
+
+if __name__ == "__main__":
+    main()

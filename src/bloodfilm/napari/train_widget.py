@@ -1,0 +1,202 @@
+"""The panel for fine-tuning: label a part of a few fields, train, watch, stop when it is good, use it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QLabel, QLineEdit, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+
+from bloodfilm.errors import UserError
+from bloodfilm.napari.layers import spatial, to_rectangles
+from bloodfilm.napari.pictures import current_picture
+from bloodfilm.napari.shapes import centre_on
+from bloodfilm.napari.tuning.job import TrainJob
+from bloodfilm.napari.tuning.label import LabelSection
+from bloodfilm.napari.tuning.options import Options
+from bloodfilm.napari.tuning.problems import Problems
+from bloodfilm.napari.tuning.run import RunSection
+from bloodfilm.training.check import Problem, check
+from bloodfilm.training.project import Project, choose_judges, choose_method, save, unfinished
+from bloodfilm.weights import home
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from bloodfilm.napari.tuning.fields import Index
+
+DETECT = "Detect white blood cells"
+PSEUDO = "Pseudo-labels"
+
+
+class TrainWidget(QWidget):
+    """Fine-tunes a model on what is labelled in the viewer."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.label = LabelSection(napari_viewer)
+        self.options, self.problems, self.run = Options(), Problems(), RunSection()
+        self.method = QLabel()
+        self.method.setWordWrap(True)
+        self.name = QLineEdit(_new_name())
+        self.name.setToolTip("What the new model is to be called.")
+        self._places: dict[str, tuple[Image, Index]] = {}
+        self._stopped: Path | None = None
+        self._build()
+        self.label.changed.connect(self._check)
+        self.options.changed.connect(self._on_model)
+        self.problems.wanted.connect(self._show_problem)
+        self.run.begun.connect(self._begin)
+        self.run.gone_on.connect(self._go_on)
+        self.run.ended.connect(self._on_ended)
+        self.run.found.connect(self._show_pseudo_labels)
+        self.run.pseudo.toggled.connect(self._on_pseudo)
+        self.run.result.wanted.connect(self._use)
+        self.viewer.dims.events.current_step.connect(self._on_pseudo)
+        self._on_model()
+        self._check()
+
+    def _build(self) -> None:
+        inner = QWidget()
+        layout = QVBoxLayout(inner)
+        for number, (title, widgets) in enumerate(
+            (
+                ("Label parts of some fields", [self.label]),
+                ("Choose how to learn", [self.options, self.method]),
+                ("Train", [self.name, self.problems, self.run]),
+            ),
+            start=1,
+        ):
+            heading = QLabel(f"<b>{number}  {title}</b>")
+            layout.addWidget(heading)
+            for widget in widgets:
+                layout.addWidget(widget)
+        layout.addStretch()
+        self.area = QScrollArea()
+        self.area.setWidget(inner)
+        self.area.setWidgetResizable(True)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.area)
+        self.setMinimumWidth(390)
+
+    @property
+    def _window(self) -> QMainWindow | None:
+        """The window of the viewer, once the panel is in it, even if it floats."""
+        above = self.parentWidget()
+        while above is not None and not isinstance(above, QMainWindow):
+            above = above.parentWidget()
+        return above
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  Qt's name
+        job = TrainJob.of(self._window) if self._window is not None else None
+        if job is not None and self.run.job is None:
+            self.run.follow(job)
+        super().showEvent(event)
+
+    def _on_model(self) -> None:
+        self.label.model, self.label.device = self.options.model.model, self.options.device.currentText()
+
+    def _check(self) -> None:
+        """Say how it will be learned, and what is in the way."""
+        fields = [each.field for each in self.label.labelled]
+        problems = check(fields)
+        self.problems.show_all(problems if self.run.job is None else [])
+        self.method.setText(choose_method(fields)[1] + "." if fields else "")
+        self._stopped = next(iter(unfinished(home() / "runs")), None)
+        self.run.offer(self._stopped)
+        self.run.train.setEnabled(self.run.job is None and not any(problem.stops for problem in problems))
+
+    def _show_problem(self, problem: Problem) -> None:
+        place = self.label.labelled[problem.field]
+        self.viewer.layers.selection.active = place.image
+        box = problem.box or (0, 0, place.field.width, place.field.height)
+        (shape,) = to_rectangles([box], place.index)
+        centre_on(self.viewer, shape, place.image)
+
+    def _begin(self) -> None:
+        name = self.name.text().strip()
+        folder = home() / "runs" / name
+        try:
+            if not name or Path(name).name != name:
+                raise UserError("Give the new model a name without slashes.")
+            fields = [each.write(folder / "pictures") for each in self.label.labelled]
+            project = Project(
+                method=choose_method(fields)[0],
+                settings=self.options.settings(),
+                minutes=self.options.minutes.value() or None,
+                judged_by=choose_judges(fields),
+            )
+            save(folder, project, fields)
+        except (UserError, OSError) as error:
+            self.run.say_error(str(error))
+            return
+        labelled = zip(fields, self.label.labelled, strict=True)
+        self._places = {str(field.path.absolute()): (each.image, each.index) for field, each in labelled}
+        self._start(folder)
+
+    def _go_on(self) -> None:
+        if self._stopped is not None:
+            self._start(self._stopped)
+
+    def _start(self, folder: Path) -> None:
+        self.run.follow(TrainJob(folder, self._window))
+        self.problems.hide()
+        self._on_pseudo()
+
+    def _on_ended(self) -> None:
+        self.name.setText(_new_name())
+        self._check()
+
+    def _on_pseudo(self) -> None:
+        """Ask for pseudo-labels of the picture that is shown, or hide them."""
+        wanted = self.run.pseudo.isChecked()
+        shown = [name for name, (image, index) in self._places.items() if self._is_shown(image, index)]
+        if self.run.job is not None:
+            self.run.job.show(shown[0] if wanted and shown else "")
+        for layer in [layer for layer in self.viewer.layers if PSEUDO in layer.metadata]:
+            layer.visible = wanted
+
+    def _is_shown(self, image: Image, index: Index) -> bool:
+        if image not in self.viewer.layers or not image.visible:
+            return False
+        return image.ndim == 2 or current_picture(image, self.viewer)[1] == index
+
+    def _show_pseudo_labels(self, name: str, boxes: list[list[float]]) -> None:
+        image, index = self._places[name]
+        if image not in self.viewer.layers:
+            return
+        title = f"{image.name} pseudo-labels"
+        active = self.viewer.layers.selection.active
+        if title in self.viewer.layers:
+            self.viewer.layers.remove(title)
+        shown = {"edge_color": "#ffffff", "edge_width": 2, "face_color": "transparent", "opacity": 0.4}
+        drawn = {"shape_type": "rectangle", "ndim": image.ndim, "name": title, "metadata": {PSEUDO: True}}
+        self.viewer.add_shapes(to_rectangles(boxes, index), **shown, **drawn, **spatial(image))
+        if active in self.viewer.layers:
+            self.viewer.layers.selection.active = active
+
+    def _use(self) -> None:
+        _, detect = self.viewer.window.add_plugin_dock_widget("bloodfilm", DETECT)
+        detect.model.choose(self.run.model)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  Qt's name
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._end()
+        super().changeEvent(event)
+
+    def _end(self) -> None:
+        """Let go of the viewer: napari takes a closed panel out of its dock; the training goes on."""
+        self.run.let_go()
+        self.label.end()
+        self.viewer.dims.events.current_step.disconnect(self._on_pseudo)
+
+
+def _new_name() -> str:
+    return f"wbc-{datetime.now():%Y-%m-%d-%H%M%S}"

@@ -1,0 +1,192 @@
+"""What is labelled in a viewer, as fields to train on; no window needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari.layers
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+from bloodfilm.cells import Cells, Field, concatenate
+from bloodfilm.io.files import replacing
+from bloodfilm.io.images import SUFFIXES, as_rgb
+from bloodfilm.io.polygons import rectangles
+from bloodfilm.napari.layers import (
+    METADATA_KEY,
+    REGIONS_KEY,
+    cells_layer,
+    layer_cells,
+    regions_layer,
+    spatial,
+    to_boxes,
+    to_rectangles,
+)
+from bloodfilm.napari.pictures import described
+from bloodfilm.review.states import REJECTED, REVIEW
+from bloodfilm.vocabulary import LLD, NOT_ANNOTATED
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Shapes
+
+Index = tuple[int, ...]
+ELLIPSE = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A picture in the viewer, `index` of the stack `image`, and the field that it is to training.
+
+    The field's path may not exist yet: `write` makes it.
+    """
+
+    image: Image
+    index: Index
+    field: Field
+
+    def write(self, folder: Path) -> Field:
+        """Return the field with a picture on disk, written to `folder` if there is none."""
+        if self.field.path.is_file():
+            return self.field
+        path = folder / self.field.path.name
+        with replacing(path) as temporary:
+            Pillow.fromarray(as_rgb(pixels(self.image, self.index), self.field.name)).save(temporary)
+        return replace(self.field, path=path)
+
+
+def indices(image: Image) -> list[Index]:
+    """Return the places of all pictures of `image`, a single one or a stack."""
+    data = image.data[0] if image.multiscale else image.data
+    return [tuple(int(v) for v in place) for place in np.ndindex(*data.shape[: image.ndim - 2])]
+
+
+def pixels(image: Image, index: Index) -> npt.NDArray[Any]:
+    """Return the picture at `index` of `image` (H, W) or (H, W, C)."""
+    data = image.data[0] if image.multiscale else image.data
+    return np.asarray(data[index])
+
+
+def cells_of(viewer: ViewerModel, image: Image) -> Shapes | None:
+    """Return the layer of cells on `image`; of several a visible one, the uppermost."""
+    return next((layer for layer in _on(viewer, image) if "class" in layer.features), None)
+
+
+def regions_of(viewer: ViewerModel, image: Image) -> Shapes | None:
+    """Return the layer of labelled regions of `image`."""
+    return next((layer for layer in _on(viewer, image) if layer.metadata[METADATA_KEY].get(REGIONS_KEY)), None)
+
+
+def _on(viewer: ViewerModel, image: Image) -> list[Shapes]:
+    """Return the layers of this program on `image`, visible ones first, the uppermost first."""
+    alone = sum(isinstance(layer, napari.layers.Image) for layer in viewer.layers) == 1
+
+    def is_on(layer: Any) -> bool:
+        if not isinstance(layer, napari.layers.Shapes) or METADATA_KEY not in layer.metadata:
+            return False
+        picture = layer.metadata[METADATA_KEY].get("picture")
+        return layer.ndim == image.ndim and (picture == image.name or (picture is None and alone))
+
+    return sorted(filter(is_on, reversed(viewer.layers)), key=lambda layer: not layer.visible)
+
+
+def show_only(viewer: ViewerModel, image: Image) -> None:
+    """Hide all other pictures, and what lies on them."""
+    images = [layer for layer in viewer.layers if isinstance(layer, napari.layers.Image)]
+    for each in images:
+        for layer in (each, *_on(viewer, each)):
+            layer.visible = each is image
+
+
+def add_regions(viewer: ViewerModel, image: Image) -> Shapes:
+    """Return the layer of labelled regions of `image`, made now if there is none."""
+    layer = regions_of(viewer, image)
+    return layer or viewer.add_shapes(**regions_layer(image.name, image.ndim), **spatial(image))
+
+
+def add_cells(viewer: ViewerModel, image: Image, found: dict[Index, Cells] | None = None) -> Shapes:
+    """Return the layer of cells of `image`; if there is none, make one with what was `found` by a model."""
+    if (layer := cells_of(viewer, image)) is not None:
+        return layer
+    found = {index: cells for index, cells in (found or {}).items() if len(cells)}
+    names = {index: described(image, index) for index in indices(image)}
+    metadata = {"pictures": names, "picture": image.name, "source": image.source.path, "provenance": {"model": ""}}
+    cells = replace(concatenate(found.values()), scale=None)
+    arguments = cells_layer(cells, f"{image.name} cells", (0,) * (image.ndim - 2), metadata, NOT_ANNOTATED)
+    arguments["data"] = [shape for index, part in found.items() for shape in to_rectangles(part.boxes, index)]
+    return viewer.add_shapes(arguments.pop("data"), **arguments | spatial(image))
+
+
+def collect(viewer: ViewerModel, images: Sequence[Image]) -> list[Labelled]:
+    """Return the pictures of `images` on which there are cells or labelled regions.
+
+    Cells that were rejected, or are hidden, are none. Where no region is drawn, all of a picture counts as labelled if
+    its cells were read from a file of labels, and nothing of it if a model found them or the user drew them.
+    """
+    return [labelled for image in images for labelled in _collect(viewer, image)]
+
+
+def _collect(viewer: ViewerModel, image: Image) -> Iterator[Labelled]:
+    cells, regions = cells_of(viewer, image), regions_of(viewer, image)
+    boxes = _by_index(cells)
+    areas = _by_index(regions)
+    whole = cells is not None and "model" not in cells.metadata[METADATA_KEY].get("provenance", {})
+    told = cells.metadata[METADATA_KEY].get("pictures", {}) if cells is not None else {}
+    for index in indices(image):
+        rows, drawn = boxes.get(index, []), areas.get(index, [])
+        known = told.get(index, {}).get("field")
+        in_part = known is not None and known.is_labelled_in_part
+        if not rows and not drawn and not (whole and index in told and not in_part):
+            continue
+        about = described(image, index)
+        size = about["width"], about["height"]
+        field = known or Field(_path(image, index), Cells.empty(LLD), *size, name=about["name"])
+        if cells is not None:
+            chosen = [row for row in rows if str(cells.features[REVIEW].iloc[row]) != REJECTED]
+            data = [cells.data[row] for row in chosen]
+            labels = layer_cells(data, cells.features.iloc[chosen], cells.metadata, size)
+            field = replace(field, cells=replace(labels, extra={}, scale=field.cells.scale))
+        labelled = _rectangles(regions, drawn, size) if drawn or in_part or not whole else None
+        yield Labelled(image, index, replace(field, labelled_regions=labelled))
+
+
+def _by_index(layer: Shapes | None) -> dict[Index, list[int]]:
+    """Return the numbers of the shapes of `layer` on each picture of the stack."""
+    rows: dict[Index, list[int]] = {}
+    for row, shape in enumerate(layer.data if layer is not None else []):
+        rows.setdefault(tuple(int(v) for v in np.rint(np.asarray(shape)[0, :-2])), []).append(row)
+    return rows
+
+
+def _rectangles(layer: Shapes | None, rows: Sequence[int], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return the shapes of a layer as rectangles (R, 4), cut at the edges of a picture of `size`."""
+    parts = [np.empty((0, 4), np.float32)]
+    for row in rows:
+        assert layer is not None
+        shape, kind = np.asarray(layer.data[row])[:, -2:], layer.shape_type[row]
+        if kind == "rectangle" and _upright(shape):
+            parts.append(to_boxes([shape]))
+            continue
+        if kind == "ellipse":
+            middle, half = shape.mean(0), np.ptp(shape, axis=0) / 2
+            shape = middle + half * np.stack((np.sin(ELLIPSE), np.cos(ELLIPSE)), 1)
+        parts.append(rectangles(shape[:, ::-1].ravel()))
+    boxes = np.clip(np.concatenate(parts), 0, np.array(size * 2, np.float32))
+    return np.asarray(boxes[(boxes[:, 2:] - boxes[:, :2] >= 1).all(1)], np.float32)
+
+
+def _upright(shape: npt.NDArray[Any]) -> bool:
+    return all(len(np.unique(shape[:, axis].round(2))) == 2 for axis in (0, 1))
+
+
+def _path(image: Image, index: Index) -> Path:
+    """Return the file of a picture, or the name that it is to get."""
+    source = Path(image.source.path) if image.source.path and not index else None
+    if source is not None and source.suffix.lower() in SUFFIXES and source.is_file():
+        return source
+    name = "".join(letter if letter.isalnum() else "_" for letter in image.name)
+    return Path("-".join([name, *map(str, index)]) + ".png")

@@ -1,0 +1,91 @@
+"""A training that belongs to a napari window: it outlives its panel, and the window asks before it ends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtWidgets import QMessageBox
+
+from bloodfilm.training.process import LAST, TrainingProcess
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QMainWindow
+
+POLL_MS = 100
+QUESTION = "A training is running. Stop it and close? It can be gone on with later."
+
+
+class TrainJob(QObject):
+    """Training in the folder of a project.
+
+    Attributes
+    ----------
+    told : Signal(dict)
+        Each message of `bloodfilm.training.worker`.
+    rows : list of dict
+        What each epoch told.
+    over : bool
+        If no more comes.
+    """
+
+    told = Signal(dict)
+
+    def __init__(self, folder: Path, window: QMainWindow) -> None:
+        super().__init__(window)
+        self.folder = folder
+        self.rows: list[dict[str, float]] = []
+        self.over = self.paused = self.stopping = False
+        self._window = window
+        self._process = TrainingProcess(folder)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._poll)
+        self._timer.start(POLL_MS)
+        window.installEventFilter(self)
+
+    @classmethod
+    def of(cls, window: QMainWindow) -> TrainJob | None:
+        """Return the training that runs in `window`."""
+        return next((job for job in window.findChildren(cls) if not job.over), None)
+
+    def _poll(self) -> None:
+        for message in self._process.messages():
+            if message["kind"] == "epoch":
+                self.rows.append(message["row"])
+            if message["kind"] in LAST:
+                self._end()
+            self.told.emit(message)
+
+    def pause(self, paused: bool) -> None:
+        self.paused = paused
+        self._process.send("pause" if paused else "go")
+
+    def stop(self) -> None:
+        """Stop after the step in hand, and keep the best."""
+        self.stopping = True
+        self._process.send("stop")
+
+    def show(self, name: str) -> None:
+        """Ask for the pseudo-labels of the field of that name after each epoch."""
+        self._process.send("show", name=name)
+
+    def close(self) -> None:
+        """End at once; at most the epoch in hand is lost."""
+        if not self.over:
+            self._end()
+
+    def _end(self) -> None:
+        self.over = True
+        self._timer.stop()
+        self._window.removeEventFilter(self)
+        self._process.close()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
+        if event.type() == QEvent.Type.Close and not self.over:
+            answer = QMessageBox.question(self._window, "bloodfilm", QUESTION)
+            if answer != QMessageBox.StandardButton.Yes:
+                event.ignore()
+                return True
+            self.close()
+        return super().eventFilter(watched, event)

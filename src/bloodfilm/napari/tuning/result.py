@@ -1,0 +1,64 @@
+"""What came of a training: scores and pictures before and after, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QPixmap
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from bloodfilm.training.samples import SAMPLES, WHEN
+
+SIDE = 164
+
+
+class TrainResult(QWidget):
+    """Shows what the model finds before and after, and offers the new one.
+
+    Attributes
+    ----------
+    wanted : Signal()
+        The user wants to detect with the new model.
+    """
+
+    wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextFormat(Qt.TextFormat.RichText)
+        self.use = QPushButton("Detect with the new model")
+        self.use.clicked.connect(lambda: self.wanted.emit())
+        self._grid = QGridLayout()
+        self.captions = [QLabel(when) for when in WHEN]
+        self.pictures = [QLabel() for _ in WHEN]
+        for column, (caption, picture) in enumerate(zip(self.captions, self.pictures, strict=True)):
+            self._grid.addWidget(caption, 0, column)
+            self._grid.addWidget(picture, 1, column)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.words)
+        layout.addLayout(self._grid)
+        layout.addWidget(self.use)
+        self.hide()
+
+    def show_result(self, folder: Path, name: str, scores: dict[str, dict[str, Any]], judges: Sequence[str]) -> None:
+        """Show the scores of `bloodfilm.training.fine_tune.compare` and its pictures of the first field in `folder`."""
+        held = "fields held out" if judges else "the fields it learned from, which flatters it"
+        after = scores["after"]
+        self.words.setText(
+            f"<b>{name}</b> is in the list of models.<br>Judged by {after['cells']:.0f} cells of {held}:"
+        )
+        shown = sorted((folder / SAMPLES).glob(f"*-{WHEN[1]}.png"))[:1]
+        for when, caption, picture in zip(WHEN, self.captions, self.pictures, strict=True):
+            known = scores.get(when)
+            caption.setText(f"{when}: AP50 {known['ap50']:.2f}, AP {known['ap']:.2f}" if known else when)
+            paths = [path.with_name(path.name.replace(f"-{WHEN[1]}.png", f"-{when}.png")) for path in shown]
+            pixmap = QPixmap(str(paths[0])) if paths else QPixmap()
+            keep, smooth = Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
+            picture.setPixmap(pixmap if pixmap.isNull() else pixmap.scaled(SIDE, SIDE, keep, smooth))
+        self.show()
