@@ -142,8 +142,7 @@ def test_the_window_answers_while_it_searches(panel: DetectWidget, qtbot) -> Non
 def test_a_model_that_is_none_is_told_in_the_panel(panel: DetectWidget, qtbot, tmp_path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"nothing")
-    panel.model.insertItem(0, "broken", str(broken))
-    panel.model.setCurrentIndex(0)
+    panel.model.add_file(broken)
     run(panel, qtbot)
     assert "broken.safetensors" in panel.summary.text()
     assert len(panel.viewer.layers) == 1

@@ -44,15 +44,16 @@ def test_the_sample_is_an_rgb_picture() -> None:
     assert np.asarray(data).dtype == np.uint8
 
 
-def test_opening_the_panel_loads_no_torch() -> None:
+def test_opening_the_panels_loads_no_torch() -> None:
     code = """
 import sys
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 import bloodfilm.napari.reader, bloodfilm.napari.writer, bloodfilm.napari.sample
 from bloodfilm.napari.detect_widget import DetectWidget
+from bloodfilm.napari.train_widget import TrainWidget
 application = QApplication([])
-panel = DetectWidget(ViewerModel())
+panels = [DetectWidget(ViewerModel()), TrainWidget(ViewerModel())]
 sys.exit("torch" in sys.modules)
 """
     environment = os.environ | {"QT_QPA_PLATFORM": "offscreen"}

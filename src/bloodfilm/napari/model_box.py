@@ -39,6 +39,11 @@ class ModelBox(QComboBox):
         self._list(name)
         self.chosen.emit()
 
+    def add_file(self, path: Path) -> None:
+        """Add a model file to the list, and choose it."""
+        self._files[path.name] = path
+        self.choose(path.name)
+
     def _list(self, name: str) -> None:
         names = [*self._files, DEFAULT_MODEL, *(each for each in available() if each != DEFAULT_MODEL)]
         self.clear()
@@ -53,8 +58,9 @@ class ModelBox(QComboBox):
     def _on_activated(self) -> None:
         if self.currentText() == OPEN_FILE:
             path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Checkpoints (*.safetensors)")
+            self._list(self._last)
             if path:
-                self._files[Path(path).name] = Path(path)
-            self._list(Path(path).name if path else self._last)
+                self.add_file(Path(path))
+            return
         self._last = self.currentText()
         self.chosen.emit()

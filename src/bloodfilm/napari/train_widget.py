@@ -6,8 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QShowEvent
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QLineEdit, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from bloodfilm.errors import UserError
@@ -94,11 +93,12 @@ class TrainWidget(QWidget):
             above = above.parentWidget()
         return above
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  Qt's name
+    def _follow_running(self) -> None:
+        """Follow the training that runs in the window already."""
         job = TrainJob.of(self._window) if self._window is not None else None
         if job is not None and self.run.job is None:
             self.run.follow(job)
-        super().showEvent(event)
+            self._check()
 
     def _on_model(self) -> None:
         self.label.model, self.label.device = self.options.model.model, self.options.device.currentText()
@@ -183,12 +183,15 @@ class TrainWidget(QWidget):
             self.viewer.layers.selection.active = active
 
     def _use(self) -> None:
-        _, detect = self.viewer.window.add_plugin_dock_widget("bloodfilm", DETECT)
+        _, detect = self.viewer.window.add_plugin_dock_widget("bloodfilm", DETECT, tabify=True)
         detect.model.choose(self.run.model)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  Qt's name
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._end()
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None:
+                self._end()
+            else:
+                QTimer.singleShot(0, self._follow_running)
         super().changeEvent(event)
 
     def _end(self) -> None:

@@ -176,7 +176,7 @@ def _rectangles(layer: Shapes | None, rows: Sequence[int], size: tuple[int, int]
             shape = middle + half * np.stack((np.sin(ELLIPSE), np.cos(ELLIPSE)), 1)
         parts.append(rectangles(shape[:, ::-1].ravel()))
     boxes = np.clip(np.concatenate(parts), 0, np.array(size * 2, np.float32))
-    return np.asarray(boxes[(boxes[:, 2:] - boxes[:, :2] >= 1).all(1)], np.float32)
+    return np.asarray(boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)], np.float32)
 
 
 def _upright(shape: npt.NDArray[Any]) -> bool:

@@ -1,0 +1,197 @@
+"""The panel for fine-tuning in a real window, with training in its own process."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QLabel, QMainWindow, QMessageBox
+
+from bloodfilm.napari.layers import to_rectangles
+from bloodfilm.napari.train_widget import DETECT, PSEUDO, TrainWidget
+from bloodfilm.napari.tuning.fields import add_cells, add_regions, cells_of
+from bloodfilm.napari.tuning.job import TrainJob
+from bloodfilm.synth import draw_field
+from bloodfilm.training.fine_tune import fine_tune
+from bloodfilm.training.project import FIELDS, PROJECT
+from bloodfilm.weights import available
+
+TITLE = "Fine-tune on a new microscope"
+PATIENCE = 240_000
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BLOODFILM_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def panel(window, qtbot) -> Iterator[TrainWidget]:
+    """The panel beside three pictures; in each the half with the first cell is labelled."""
+    for seed in range(3):
+        picture, cells = draw_field(seed=seed, width=320, height=240)[:2]
+        image = window.add_image(picture, rgb=True, name=f"field {seed}")
+        add_cells(window, image, {(): cells})
+        left = float(cells.boxes[0, [0, 2]].mean() > 160) * 160
+        add_regions(window, image).add(to_rectangles([[left, 0, left + 160, 240]]), shape_type="rectangle")
+    _, widget = window.window.add_plugin_dock_widget("bloodfilm", TITLE)
+    widget.options.image_size.setValue(96)
+    widget.options.rounds.setValue(2)
+    widget.options.device.setCurrentText("cpu")
+    main = widget._window
+    yield widget
+    for job in main.findChildren(TrainJob):
+        job.close()
+    if widget.parent() is not None:
+        window.window.remove_dock_widget(widget)
+
+
+def said(widget) -> str:
+    return " ".join(label.text() for label in widget.findChildren(QLabel))
+
+
+def train_to_the_end(panel: TrainWidget, qtbot) -> None:
+    panel.run.train.click()
+    with qtbot.waitSignal(panel.run.ended, timeout=PATIENCE):
+        pass
+
+
+def test_the_panel_counts_what_is_labelled_and_says_how_it_learns(panel: TrainWidget, qtbot) -> None:
+    texts = [panel.label.pictures.item(row).text() for row in range(3)]
+    assert all("1 region, " in text for text in texts)
+    assert "SLA-Det: 3 of 3 fields" in panel.method.text()
+    assert panel.run.train.isEnabled()
+    add_regions(panel.viewer, panel.viewer.layers["field 0"]).add(to_rectangles([[0, 0, 9, 9]]))
+    qtbot.waitUntil(lambda: "2 regions" in panel.label.pictures.item(0).text())
+    assert "a region without a cell" in said(panel.problems)
+
+
+def test_nothing_begins_without_labels(panel: TrainWidget, qtbot) -> None:
+    for layer in list(panel.viewer.layers):
+        if layer.name.endswith("regions"):
+            panel.viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: not panel.run.train.isEnabled())
+    assert "Nothing is labelled yet" in said(panel.problems)
+
+
+def test_a_training_ends_in_a_model_that_detect_can_use(panel: TrainWidget, home: Path, qtbot) -> None:
+    name = panel.name.text()
+    train_to_the_end(panel, qtbot)
+    assert name in available()
+    assert panel.run.result.isVisibleTo(panel)
+    assert "before: AP50" in said(panel.run.result)
+    assert all(not picture.pixmap().isNull() for picture in panel.run.result.pictures)
+    panel.run.result.use.click()
+    _, detect = panel.viewer.window.add_plugin_dock_widget("bloodfilm", DETECT)
+    assert detect.model.model == name
+    run = home / "runs" / name
+    twin = fine_tune(run, home / "twin")
+    assert (run / "last.safetensors").read_bytes() == (twin.parent / "last.safetensors").read_bytes()
+
+
+def test_a_stopped_training_keeps_its_best_and_goes_on(panel: TrainWidget, qtbot) -> None:
+    panel.options.rounds.setValue(3)
+    panel.run.train.click()
+    job = panel.run.job
+    assert job is not None
+    qtbot.waitUntil(lambda: len(job.rows) == 1, timeout=PATIENCE)
+    begin = time.perf_counter()
+    panel.run.stop.click()
+    qtbot.waitUntil(lambda: bool(panel.run.model), timeout=PATIENCE)
+    assert time.perf_counter() - begin < 2
+    qtbot.waitUntil(lambda: panel.run.job is None, timeout=PATIENCE)
+    assert "(round 1 of 3)" in panel.run.go_on.text()
+    panel.run.go_on.click()
+    with qtbot.waitSignal(panel.run.ended, timeout=PATIENCE):
+        pass
+    assert not panel.run.go_on.isVisibleTo(panel)
+    assert "Trained" in panel.run.words.text()
+
+
+def test_the_window_answers_while_it_trains(panel: TrainWidget, qtbot) -> None:
+    ticks: list[float] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(time.perf_counter()) if panel.run.job is not None else None)
+    panel.run.train.click()
+    timer.start(10)
+    with qtbot.waitSignal(panel.run.ended, timeout=PATIENCE):
+        pass
+    timer.stop()
+    assert len(ticks) > 100
+    assert np.quantile(np.diff(ticks), 0.999) < 0.1
+
+
+def test_a_training_outlives_its_panel(panel: TrainWidget, window, qtbot) -> None:
+    panel.run.train.click()
+    job = panel.run.job
+    assert job is not None
+    window.window.remove_dock_widget(panel)
+    qtbot.waitUntil(lambda: len(job.rows) == 1, timeout=PATIENCE)
+    _, again = window.window.add_plugin_dock_widget("bloodfilm", TITLE)
+    qtbot.waitUntil(lambda: again.run.job is job)
+    with qtbot.waitSignal(again.run.ended, timeout=PATIENCE):
+        pass
+    assert again.run.model in available()
+
+
+def test_a_window_asks_before_it_ends_a_training(panel: TrainWidget, qtbot, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel.run.train.click()
+    job, window = panel.run.job, panel._window
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: answers.pop(0))
+    assert job.eventFilter(window, QCloseEvent())
+    assert not job.over
+    assert not job.eventFilter(window, QCloseEvent())
+    assert job.over
+    assert answers == []
+
+
+def test_two_windows_train_side_by_side(panel: TrainWidget, home: Path, qtbot) -> None:
+    panel.run.train.click()
+    first, window = panel.run.job, QMainWindow()
+    qtbot.addWidget(window)
+    (folder := home / "runs" / "other").mkdir()
+    for name in (PROJECT, FIELDS):
+        shutil.copy(first.folder / name, folder)
+    second = TrainJob(folder, window)
+    qtbot.waitUntil(lambda: first.over and second.over, timeout=PATIENCE)
+    assert [row["epoch"] for row in second.rows] == [1.0, 2.0]
+    same = [(job.folder / "last.safetensors").read_bytes() for job in (first, second)]
+    assert same[0] == same[1]
+
+
+def test_pseudo_labels_of_the_picture_shown_are_a_layer(panel: TrainWidget, qtbot) -> None:
+    image = panel.viewer.layers["field 2"]
+    panel._places = {"a.png": (image, ())}
+    panel._show_pseudo_labels("a.png", [[10, 10, 40, 50]])
+    panel._show_pseudo_labels("a.png", [[10, 10, 40, 50], [60, 60, 80, 90]])
+    (layer,) = (layer for layer in panel.viewer.layers if PSEUDO in layer.metadata)
+    assert layer.nshapes == 2
+    assert layer is not cells_of(panel.viewer, image)
+
+
+def test_suggested_regions_are_taken_or_skipped_one_by_one(panel: TrainWidget, qtbot) -> None:
+    section = panel.label
+    for layer in list(panel.viewer.layers):
+        if layer.name.endswith(("regions", "cells")):
+            panel.viewer.layers.remove(layer)
+    section.suggest.click()
+    with qtbot.waitSignal(section.suggestions.ready, timeout=PATIENCE):
+        pass
+    offered = len(section.suggestions.proposals)
+    assert offered == 5
+    image = section.suggestions.proposals[0][1]
+    section.accept.click()
+    assert cells_of(panel.viewer, image) is not None
+    regions = [layer for layer in panel.viewer.layers if layer.name.endswith("labelled regions")]
+    assert [layer.nshapes for layer in regions] == [1]
+    section.skip.click()
+    assert len(section.suggestions.proposals) == offered - 2
+    qtbot.waitUntil(lambda: panel.run.train.isEnabled() or "no white cell" in said(panel.problems))

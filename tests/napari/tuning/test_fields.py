@@ -1,0 +1,138 @@
+"""What is labelled in a viewer, as fields to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+from PIL import Image as Pillow
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.io.coco import write_coco
+from bloodfilm.napari.layers import to_rectangles
+from bloodfilm.napari.reader import read_labels
+from bloodfilm.napari.review import Review
+from bloodfilm.napari.tuning.fields import (
+    add_cells,
+    add_regions,
+    cells_of,
+    collect,
+    indices,
+    regions_of,
+    show_only,
+)
+from bloodfilm.training.project import choose_method
+from bloodfilm.vocabulary import LLD
+
+BOXES = np.array([[10, 12, 30, 34], [50, 40, 72, 66]], np.float32)
+REGION = np.array([[5, 5, 45, 45]], np.float32)
+
+
+@pytest.fixture
+def viewer(viewer_model: ViewerModel) -> ViewerModel:
+    """Two pictures that lie on each other."""
+    for name in ("one", "two"):
+        viewer_model.add_image(np.full((80, 100, 3), 200, np.uint8), rgb=True, name=name)
+    return viewer_model
+
+
+def found() -> Cells:
+    return Cells(BOXES, codes=np.array([3, 4]))
+
+
+def test_pictures_without_labels_are_no_fields(viewer: ViewerModel) -> None:
+    assert collect(viewer, list(viewer.layers)) == []
+
+
+def test_cells_that_a_model_found_count_in_drawn_regions_only(viewer: ViewerModel) -> None:
+    image = viewer.layers["one"]
+    add_cells(viewer, image, {(): found()})
+    (labelled,) = collect(viewer, [image])
+    assert labelled.field.is_labelled_in_part
+    assert not labelled.field.looked_at(labelled.field.cells.boxes).any()
+    add_regions(viewer, image).add(to_rectangles(REGION), shape_type="rectangle")
+    (labelled,) = collect(viewer, [image])
+    np.testing.assert_array_equal(labelled.field.labelled_regions, REGION)
+    assert labelled.field.looked_at(labelled.field.cells.boxes).tolist() == [True, False]
+    assert labelled.field.cells.codes.tolist() == [3, 4]
+    assert choose_method([labelled.field])[0] == "sladet"
+
+
+def test_layers_belong_to_the_picture_that_they_were_made_for(viewer: ViewerModel) -> None:
+    one, two = viewer.layers["one"], viewer.layers["two"]
+    cells, regions = add_cells(viewer, two, {(): found()}), add_regions(viewer, one)
+    assert (cells_of(viewer, one), cells_of(viewer, two)) == (None, cells)
+    assert (regions_of(viewer, one), regions_of(viewer, two)) == (regions, None)
+    assert add_cells(viewer, two) is cells
+    assert add_regions(viewer, one) is regions
+
+
+def test_showing_one_picture_hides_the_others_with_what_is_on_them(viewer: ViewerModel) -> None:
+    one, two = viewer.layers["one"], viewer.layers["two"]
+    mine, other = add_cells(viewer, one), add_cells(viewer, two)
+    show_only(viewer, one)
+    assert [layer.visible for layer in (one, mine, two, other)] == [True, True, False, False]
+    add_regions(viewer, two).add(to_rectangles(REGION), shape_type="rectangle")
+    assert [labelled.image for labelled in collect(viewer, [one, two])] == [two]
+
+
+def test_rejected_cells_are_no_labels(viewer: ViewerModel) -> None:
+    image = viewer.layers["one"]
+    review = Review.of(add_cells(viewer, image, {(): found()}), viewer)
+    review.reject(review.ids[:1])
+    add_regions(viewer, image).add(to_rectangles([[0, 0, 100, 80]]), shape_type="rectangle")
+    (labelled,) = collect(viewer, [image])
+    np.testing.assert_array_equal(labelled.field.cells.boxes, BOXES[1:])
+    assert not labelled.field.is_labelled_in_part
+
+
+@pytest.mark.parametrize("kind", ["polygon", "ellipse"])
+def test_regions_of_any_shape_become_rectangles_of_about_their_area(viewer: ViewerModel, kind: str) -> None:
+    image = viewer.layers["one"]
+    shape = to_rectangles([[20, 10, 60, 50]])[0]
+    drawn = shape[[0, 1, 2]] if kind == "polygon" else shape
+    add_regions(viewer, image).add([drawn], shape_type=kind)
+    (labelled,) = collect(viewer, [image])
+    sides = labelled.field.labelled_regions[:, 2:] - labelled.field.labelled_regions[:, :2]
+    assert sides.prod(1).sum() == pytest.approx({"polygon": 800, "ellipse": 1257}[kind], rel=0.06)
+
+
+def test_regions_are_cut_at_the_edge_of_the_picture(viewer: ViewerModel) -> None:
+    image = viewer.layers["one"]
+    add_regions(viewer, image).add(to_rectangles([[60, 50, 140, 120], [200, 0, 220, 20]]), shape_type="rectangle")
+    (labelled,) = collect(viewer, [image])
+    np.testing.assert_array_equal(labelled.field.labelled_regions, [[60, 50, 100, 80]])
+
+
+def test_each_picture_of_a_stack_is_a_field_of_its_own(viewer_model: ViewerModel, tmp_path: Path) -> None:
+    stack = np.arange(3, dtype=np.uint8)[:, None, None, None] + np.full((3, 80, 100, 3), 50, np.uint8)
+    image = viewer_model.add_image(stack, rgb=True, name="a / stack")
+    assert indices(image) == [(0,), (1,), (2,)]
+    add_cells(viewer_model, image, {(1,): found(), (2,): Cells.empty(LLD)})
+    regions = add_regions(viewer_model, image)
+    regions.add(to_rectangles(REGION, (1,)) + to_rectangles(REGION, (2,)), shape_type="rectangle")
+    one, two = collect(viewer_model, [image])
+    assert (one.index, two.index) == ((1,), (2,))
+    assert (len(one.field.cells), len(two.field.cells)) == (2, 0)
+    written = one.write(tmp_path / "pictures")
+    assert np.asarray(Pillow.open(written.path)).max() == 51
+    assert written.path != two.write(tmp_path / "pictures").path
+
+
+def test_labels_read_from_a_file_hold_everywhere(viewer_model: ViewerModel, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for path in paths:
+        Pillow.fromarray(np.full((80, 100, 3), 200, np.uint8)).save(path)
+    fields = [Field(path, found(), 100, 80, name=path.name) for path in paths]
+    write_coco(tmp_path / "labels.json", fields)
+    for data, arguments, kind in read_labels(str(tmp_path / "labels.json")):
+        getattr(viewer_model, f"add_{kind}")(data, **arguments)
+    (image,) = (layer for layer in viewer_model.layers if isinstance(layer, Image))
+    labelled = collect(viewer_model, [image])
+    assert [each.field.path for each in labelled] == paths
+    assert not any(each.field.is_labelled_in_part for each in labelled)
+    add_regions(viewer_model, image).add(to_rectangles(REGION, (1,)), shape_type="rectangle")
+    assert [each.field.is_labelled_in_part for each in collect(viewer_model, [image])] == [False, True]
