@@ -29,6 +29,9 @@ from bloodfilm.io.formats import read_fields
 from bloodfilm.io.table import read_csv, write_csv
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import read_card, save
+from bloodfilm.training.project import Project
+from bloodfilm.training.project import save as save_project
+from bloodfilm.training.settings import Settings
 
 WritePicture = Callable[[str], Path]
 
@@ -404,6 +407,20 @@ def test_a_size_that_no_network_has_is_the_callers_error(
 ) -> None:
     with pytest.raises(UserError, match="--size is one of n, s, m, l, x"):
         run("train", labels, "--out", tmp_path / "run", "--epochs", 1, *options)
+
+
+def test_train_does_what_a_project_of_the_panel_says(labels: Path, tmp_path: Path) -> None:
+    settings = Settings(epochs=1, image_size=64, batch=8, device="cpu")
+    save_project(tmp_path / "run", Project(method="attridet", settings=settings), read_coco(labels))
+    file = tmp_path / "run" / "project.json"
+    trained = call("train", file, "--out", tmp_path / "out")
+    assert trained.returncode == 0, trained.stderr
+    assert "after: AP50" in trained.stderr
+    assert read_card(tmp_path / "out" / "best.safetensors").image_size == 64
+    with pytest.raises(UserError, match="leave out --seed"):
+        run("train", file, "--out", tmp_path / "other", "--seed", 3)
+    with pytest.raises(UserError, match="give --resume"):
+        run("train", file, "--out", tmp_path / "out")
 
 
 def test_fields_that_are_labelled_in_part_are_not_trained_on_as_if_they_were_not(lld: Path, tmp_path: Path) -> None:

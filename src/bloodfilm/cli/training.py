@@ -20,9 +20,14 @@ METHODS = ("attridet", "sladet", "sladet-published", "adapt")
 
 
 def train(
+    context: typer.Context,
     fields: Annotated[
         list[Path],
-        typer.Argument(metavar="FIELDS...", help="COCO files, pictures beside them or as in LLD; for sladet also LLD."),
+        typer.Argument(
+            metavar="FIELDS...",
+            help="COCO files, pictures beside them or as in LLD; for sladet also LLD. Or project.json of a training in "
+            "napari: all but OUT is as it says.",
+        ),
     ],
     out: Out,
     method: Annotated[
@@ -53,7 +58,11 @@ def train(
     """Train a model on annotated fields; write best.safetensors and log.csv to OUT."""
     from bloodfilm.errors import UserError
     from bloodfilm.io.coco import read_coco
+    from bloodfilm.training.project import PROJECT
 
+    if [path.name for path in fields] == [PROJECT]:
+        _train_project(fields[0].parent, out, resume, context)
+        return
     if method not in METHODS:
         raise UserError(f"--method {method}: give one of {', '.join(METHODS)}.")
     if (method == "adapt") != bool(target):
@@ -78,9 +87,6 @@ def train(
 
     make_folder(out)
 
-    def report(row: dict[str, float]) -> None:
-        console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
-
     chosen, held = (annotated, _read(validation)) if validation else split_fields(annotated)
     settings = Settings(cast("Size | None", size), init, epochs, image_size, batch, device, seed)
     where = resolve_device(device)
@@ -91,11 +97,35 @@ def train(
 
         pictures = unlabelled(target)
         console.print(f"{len(pictures)} pictures to adapt to")
-        weights = adapt(str(init), chosen, held, pictures, out, settings, ways_of(by), resume, report)
+        weights = adapt(str(init), chosen, held, pictures, out, settings, ways_of(by), resume, _report)
         console.print(f"Adapted weights: {weights}")
         return
-    best = run(chosen, held, out, settings, resume, report, method=_method(method))
+    best = run(chosen, held, out, settings, resume, _report, method=_method(method))
     console.print(f"Best weights: {best}")
+
+
+def _train_project(folder: Path, out: Path, resume: bool, context: typer.Context) -> None:
+    """Train as the project in `folder` says."""
+    from bloodfilm.errors import UserError
+    from bloodfilm.training.fine_tune import compare, fine_tune
+    from bloodfilm.training.loop import STATE
+
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    if other := given - {"fields", "out", "resume"}:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(other))
+        raise UserError(f"{folder / 'project.json'} says how to train: leave out {named}, or change it there.")
+    make_folder(out)
+    if (out / STATE).exists() != resume:
+        raise UserError(f"{out} holds {'a run already: give --resume' if not resume else 'no run to resume'}.")
+    best = fine_tune(folder, out, _report)
+    for when, scores in compare(folder, out).items():
+        console.print(f"{when}: AP50 {scores['ap50']:.3f}, AP {scores['ap']:.3f}")
+    console.print(f"Best weights: {best}")
+
+
+def _report(row: dict[str, float]) -> None:
+    console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
 
 
 def _read(path: Path) -> list[Field]:
