@@ -256,7 +256,8 @@ def test_boxes_can_be_kept_while_types_and_attributes_are_learnt(fields: list[Fi
     assert all(name.startswith("attributes.") for name in changed)
 
 
-def test_where_boxes_are_kept_the_best_readings_are_chosen(tmp_path: Path) -> None:
+def test_where_boxes_are_kept_the_best_readings_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bloodfilm.training.loop.ENOUGH_TO_SELECT", 1)
     fields = []
     for seed in range(2):
         picture, cells = draw_field(320, 240, 3, seed)
@@ -348,3 +349,21 @@ def test_any_other_error_of_a_step_is_raised(
     monkeypatch.setattr(Supervised, "losses", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
         train(fields, fields[:2], tmp_path, settings())
+
+
+@pytest.mark.parametrize("enough", [8, 9])
+def test_the_best_epoch_is_chosen_only_by_enough_cells(
+    fields: list[Field], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, enough: int
+) -> None:
+    monkeypatch.setattr("bloodfilm.training.loop.ENOUGH_TO_SELECT", enough)
+    scores = iter([0.9, 0.1])
+
+    def judged(*_: object) -> dict[str, float]:
+        return dict.fromkeys(("ap50", "ap", "recall", "false_per_field"), next(scores))
+
+    monkeypatch.setattr("bloodfilm.training.loop.score_detection", judged)
+    first: list[dict[str, Tensor]] = []
+    report = lambda row: first.append(load_file(tmp_path / "last.safetensors"))  # noqa: E731
+    best = load_file(train(fields, fields, tmp_path, settings(), report=report))
+    chosen = first[0 if enough == 8 else 1]
+    assert all(torch.equal(best[name], value) for name, value in chosen.items() if name.startswith("detector."))

@@ -33,6 +33,7 @@ from bloodfilm.training.average import Average
 from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.finish import finish
 from bloodfilm.training.labels import Targets, collate
+from bloodfilm.training.memory import Memory, unlabelled_kinds
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.paste import Cutouts
 from bloodfilm.training.settings import Settings
@@ -41,6 +42,9 @@ from bloodfilm.training.supervised import Supervised
 
 PLAIN_EPOCHS = 0.2
 """Share of the epochs, the last ones, without mosaic."""
+
+ENOUGH_TO_SELECT = 20
+"""Annotated cells from which on the best epoch is chosen by them; by fewer it would be by chance."""
 
 SHOWN_EVERY = 5
 """Steps between two calls of `progress`."""
@@ -67,7 +71,8 @@ def train(
     """Train on `fields` by `method`, by default `Supervised`, and keep the weights that score best on `validation`.
 
     Best is the highest mean of AP50 and AP; with `Settings.keep_detection` the highest mean macro-F1 of types
-    and attributes. In the end these weights are calibrated on `validation` and told what is usual (`finish`).
+    and attributes. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights count as the best. In the
+    end the best ones are calibrated on `validation` and told what is usual (`finish`).
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
     ``log.csv`` with a row per epoch. `report` is called with the same row; `progress` every few steps with ``epoch``
@@ -126,6 +131,8 @@ class _Run:
         self.card.patients = sorted({*self.card.patients, *patients_of((*fields, *validation))})
         self.network = network.to(memory_format=torch.channels_last)
         self.method = method.to(self.fabric.device)
+        kinds = unlabelled_kinds(fields, len(self.card.auxiliary)) if settings.init else []
+        self.memory = Memory(network.to(self.fabric.device), kinds) if kinds and not settings.keep_detection else None
         if settings.keep_detection:
             network.detector.requires_grad_(False)
         trained = [p for part in (self.network, self.method) for p in part.parameters() if p.requires_grad]
@@ -148,6 +155,7 @@ class _Run:
             method.picture,
         )
         self.epoch, self.best, self.batch = 0, -1.0, settings.batch
+        self.selects = sum(len(field.cells) for field in validation) >= ENOUGH_TO_SELECT
 
     def go(self, resume: bool, cancelled: Callable[[], bool] | None) -> Path:
         if resume:
@@ -231,8 +239,9 @@ class _Run:
         images = images.to(self.fabric.device).float() / 255
         plain, targets = turn(images, targets.to(self.fabric.device), generator)
         images = disturb(plain, generator).contiguous(memory_format=torch.channels_last)
+        step = Step(self.network, self.average.network, images, plain, targets, done, self.memory)
         with self.fabric.autocast():
-            losses = self.method.losses(Step(self.network, self.average.network, images, plain, targets, done))
+            losses = self.method.losses(step)
         self.fabric.backward(torch.stack(list(losses.values())).sum())
         self.fabric.clip_gradients(self.model, self.optimizer, max_norm=10.0)
         self.optimizer.step()
@@ -268,7 +277,7 @@ class _Run:
         network = self.average.network
         save(self.out / "last.safetensors", network, self.card)
         fitness = row["macro_f1"] if self.settings.keep_detection else (row["ap50"] + row["ap"]) / 2
-        if not fitness <= self.best:
+        if not (self.selects and fitness <= self.best):
             self.best = fitness
             save(self.out / "best.safetensors", network, self.card)
         state = {

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from bloodfilm.cells import Field
 from bloodfilm.io.images import RGB
 from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.yolo import Features
 from bloodfilm.training.data import read_field
 from bloodfilm.training.labels import Labels, Targets, labels_of
+from bloodfilm.training.memory import Memory
 
 if TYPE_CHECKING:
     from bloodfilm.training.settings import Settings
@@ -22,7 +24,7 @@ class Step(NamedTuple):
 
     `network` is trained, `average` its moving average, without gradient and in evaluation mode. `images`
     (B, 3, S, S) are in 0 to 1 with the labels `targets`; `plain` are the same before light and camera were changed.
-    `done` is the share of the whole training that is over, from 0 to 1.
+    `done` is the share of the whole training that is over, from 0 to 1; `memory` what is to be kept, if anything.
     """
 
     network: AttriDet
@@ -31,6 +33,13 @@ class Step(NamedTuple):
     plain: Tensor
     targets: Targets
     done: float
+    memory: Memory | None = None
+
+    def kept(self, features: Features) -> dict[str, Tensor]:
+        """Return the loss of forgetting, if there is something to forget, of the network's `features` of `images`."""
+        if self.memory is None:
+            return {}
+        return {"memory": self.memory.loss(features.levels, self.plain, self.network.detector.detect)}
 
 
 class Method(nn.Module):

@@ -149,7 +149,8 @@ class Sparse(Method):
             targets = targets.plus(found.image, found.boxes, found.kinds, pseudo.types)
             trust = torch.cat((trust, torch.full_like(found.boxes[:, 0], self.settings.trust)))
         guessed = torch.arange(len(trust), device=trust.device) >= len(step.targets.boxes)
-        return detection_losses(features, targets, network.detector.detect, Guess(masks, guessed, trust)) | readings
+        losses = detection_losses(features, targets, network.detector.detect, Guess(masks, guessed, trust))
+        return losses | readings | step.kept(features)
 
     def measures(self) -> dict[str, Tensor]:
         return self._measures
@@ -206,14 +207,16 @@ class Sparse(Method):
         return codes
 
     def _believed(self, features: Features, detect: Any, masks: list[Known]) -> list[Known]:
-        """Return what is known where nobody looked counts as empty if the teacher sees nothing there."""
+        """Return what is known where, of kinds with a label, what the teacher does not see counts as not there."""
         if not self.settings.empty:
             return masks
         believed = []
         for raw, mask in zip(features.levels, masks, strict=True):
-            channels = [detect.score_channel(kind) for kind in range(mask.certain.shape[1])]
+            kinds = mask.certain.shape[1]
+            channels = [detect.score_channel(kind) for kind in range(kinds)]
             nothing = raw[..., channels].float().sigmoid().amax(1).permute(0, 3, 1, 2) < self.settings.empty_score
-            empty = nothing & ~mask.looked[:, None]
+            labelled = self.limits[:kinds, 1].isfinite().view(1, kinds, 1, 1)
+            empty = nothing & ~mask.looked[:, None] & labelled
             believed.append(mask._replace(certain=torch.where(empty, self.settings.empty, mask.certain)))
         return believed
 

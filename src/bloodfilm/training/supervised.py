@@ -29,7 +29,7 @@ class Supervised(Method):
         readings = reading_losses(step.network, features, step.targets)
         if not self.detection:
             return readings
-        return detection_losses(features, step.targets, step.network.detector.detect) | readings
+        return detection_losses(features, step.targets, step.network.detector.detect) | readings | step.kept(features)
 
 
 def reading_losses(network: AttriDet, features: Features, targets: Targets) -> dict[str, Tensor]:
