@@ -27,10 +27,10 @@ import numpy as np
 
 from bloodfilm import Cells, Detector, Field, read_coco, read_image
 from bloodfilm.evaluation.detection import score_detection
-from bloodfilm.training.few import settings_for
 from bloodfilm.training.fine_tune import fine_tune
 from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_method, save
 from bloodfilm.training.proposals import LOWEST_SCORE, propose
+from bloodfilm.training.settings import for_people
 from detection import bloodfilm_model
 from leave_one_out import IMAGE_SIZE, LEFT_OUT
 from results import append, finished
@@ -113,7 +113,7 @@ def choose(way: str, base: Path, target: str, number: int, seed: int, data: Path
 def tune(base: Path, fields: Sequence[Field], folder: Path, seed: int) -> Path:
     """Return the weights that the Train widget would make of `fields`."""
     if not (folder / PROJECT).exists():
-        settings = settings_for(str(base), IMAGE_SIZE, len(fields), seed=seed, device="cpu")
+        settings = for_people(str(base), IMAGE_SIZE, seed=seed, device="cpu")
         method = choose_method(fields)[0]
         save(folder, Project(method=method, settings=settings, judged_by=choose_judges(fields)), fields)
     return fine_tune(folder)
