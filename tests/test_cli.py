@@ -475,8 +475,8 @@ def test_converted_labels_can_be_trained_on(lld: Path, tmp_path: Path) -> None:
 def test_convert_tells_what_a_format_has_no_place_for(lld: Path, tmp_path: Path) -> None:
     result = call("convert", lld / "Sparse-LeukemiaAttri", tmp_path / "out", "--format", "txt12")
     assert result.returncode == 0
-    assert "txt12: 10 pictures look as if they were labelled all over" in result.stderr
-    assert len(list((tmp_path / "out" / "txt_labels" / "AttriDet" / "train").iterdir())) == 10
+    assert "pictures look as if they were labelled all over (coco and geojson keep their regions): 10" in result.stderr
+    assert len(list((tmp_path / "out" / "txt_labels" / "AttriDet" / "train").glob("*.txt"))) == 10
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check", "out")])
@@ -503,6 +503,24 @@ def test_any_format_converts_to_any_other(field: Field, tmp_path: Path, through:
     np.testing.assert_allclose(back.cells.boxes, field.cells.boxes, atol=1e-3)
     assert back.cells.class_names == field.cells.class_names
     assert back.path.samefile(field.path)
+
+
+@pytest.mark.parametrize("kind", ["yolo", "txt12", "lld-json"])
+def test_labels_apart_from_their_pictures_come_back_whatever_their_names(tmp_path: Path, kind: str) -> None:
+    """Pictures not named as LLD's, of another size than 640 x 640, and not beside the labels."""
+    run("synth", "--out", tmp_path / "drawn", "--fields", 2)
+    before = {field.name: field for field in read_coco(tmp_path / "drawn" / "fields.json")}
+    run("convert", tmp_path / "drawn" / "fields.json", tmp_path / "far" / "labels", "--format", kind)
+    written = tmp_path / "far" / "labels" / ("fields.json" if kind == "lld-json" else "")
+    flags = ["--keep-missing"] if kind == "lld-json" else []
+    run("convert", written, tmp_path / "back.json", *flags)
+    after = {field.name: field for field in read_coco(tmp_path / "back.json")}
+    assert set(after) == {Path(name).name if kind == "lld-json" else name for name in before}
+    for name, field in before.items():
+        same = after[Path(name).name if kind == "lld-json" else name]
+        assert (same.width, same.height) == (field.width, field.height)
+        np.testing.assert_allclose(same.cells.boxes, field.cells.boxes, rtol=0, atol=1e-5)
+        assert same.cells.class_names == field.cells.class_names
 
 
 def test_convert_tells_which_options_are_for_lld_only(field: Field, tmp_path: Path) -> None:

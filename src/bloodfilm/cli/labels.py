@@ -44,6 +44,8 @@ def convert(
         raise UserError("Give DEST to write to, or --check to only look.")
     kind = format or SUFFIXES.get(dest.suffix.lower() if dest else "", "coco")
     own = recognise(source) if source.is_dir() else SUFFIXES.get(source.suffix.lower())
+    if own == "txt12" and (clean or keep_missing or regions):
+        own = None
     if own not in (None, "coco"):
         if clean or keep_missing or regions:
             raise UserError(f"{source}: --clean, --keep-missing and --regions are for LLD's labels, not for {own}.")
