@@ -523,6 +523,16 @@ def test_labels_apart_from_their_pictures_come_back_whatever_their_names(tmp_pat
         assert same.cells.class_names == field.cells.class_names
 
 
+@pytest.mark.parametrize("options", [(), ("--format", "coco")])
+def test_convert_refuses_an_ending_that_no_format_has(field: Field, tmp_path: Path, options: tuple[str, ...]) -> None:
+    write_coco(tmp_path / "in.json", [field])
+    with pytest.raises(UserError, match=r"no format of cells ends with .xyz; .* one of .json, .csv, .geojson"):
+        run("convert", tmp_path / "in.json", tmp_path / "out.xyz", *options)
+    assert not (tmp_path / "out.xyz").exists()
+    run("convert", tmp_path / "in.json", tmp_path / "out.v2", "--format", "yolo")
+    assert (tmp_path / "out.v2" / "classes.txt").is_file()
+
+
 def test_convert_tells_which_options_are_for_lld_only(field: Field, tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", [field])
     with pytest.raises(UserError, match=r"--clean, --keep-missing and --regions are for LLD's labels, not for csv"):

@@ -36,12 +36,14 @@ def convert(
 ) -> None:
     """Read labels, LLD's as they were downloaded or those of another format; write them in any format."""
     from bloodfilm.errors import UserError
-    from bloodfilm.io.formats import SUFFIXES, losses, place_in, recognise
+    from bloodfilm.io.formats import SUFFIXES, check_ending, losses, place_in, recognise
     from bloodfilm.io.lld.convert import write_dataset
     from bloodfilm.io.lld.dataset import read_lld
 
     if check == (dest is not None):
         raise UserError("Give DEST to write to, or --check to only look.")
+    if dest:
+        check_ending(dest, format)
     kind = format or SUFFIXES.get(dest.suffix.lower() if dest else "", "coco")
     own = recognise(source) if source.is_dir() else SUFFIXES.get(source.suffix.lower())
     if own == "txt12" and (clean or keep_missing or regions):

@@ -199,6 +199,16 @@ def write_fields(
         raise UserError(f"{path}: {error.strerror}.") from None
 
 
+def check_ending(dest: Path, kind: str | None) -> None:
+    """Raise `UserError` if `dest` ends like a file of no format; a folder that is there may be called anything."""
+    own = dest.suffix.lower()
+    if own and own not in SUFFIXES and not dest.is_dir() and not (kind and named(kind).suffix == ""):
+        raise UserError(
+            f"{dest}: no format of cells ends with {dest.suffix}; give a name with one of {', '.join(SUFFIXES)} at the "
+            f"end, or a folder, with --format one of {', '.join(FORMATS)}."
+        )
+
+
 def place_in(dest: Path, kind: str, name: str) -> Path:
     """Return `dest` if it names a file, or a folder that `kind` makes, else the file `name` in that folder."""
     if dest.suffix.lower() in SUFFIXES or named(kind).is_folder(dest):

@@ -159,8 +159,8 @@ def read_geojson(path: str | Path) -> list[Field]:
 
     Polygons become the rectangles that hold them, those of labelled regions the rectangles that make them up, see
     `bloodfilm.io.polygons`; points, lines and holes in regions are left out, with a warning. A feature without a class
-    is a cell of unknown type, one without ``score`` has the score 1. Without the member ``bloodfilm`` the picture is the
-    one of the file's name beside it, and the vocabulary `bloodfilm.io.table.vocabulary_of` the words.
+    is a cell of unknown type, one without ``score`` has the score 1. Without the member ``bloodfilm`` the picture is
+    the one of the file's name beside it, and the vocabulary `bloodfilm.io.table.vocabulary_of` the words.
 
     Raises
     ------
