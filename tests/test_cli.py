@@ -355,6 +355,18 @@ def test_evaluate_scores_a_file_against_another(field: Field, tmp_path: Path) ->
     assert "cell_size" in shown
 
 
+def test_evaluate_tells_which_pictures_were_not_searched(field: Field, tmp_path: Path) -> None:
+    fields = [Field(field.path, field.cells, 200, 160, name=f"{number}.png") for number in range(14)]
+    write_coco(tmp_path / "truth.json", fields)
+    write_coco(tmp_path / "found.json", fields[:2])
+    options = ("evaluate", "--truth", tmp_path / "truth.json", "--found", tmp_path / "found.json")
+    shown = " ".join(run(*options).split())
+    assert "NOT SEARCHED: 12 of 14 pictures" in shown
+    assert "2.png, 3.png" in shown
+    assert "11.png, ..." in shown
+    assert "NOT SEARCHED" not in run("evaluate", "--truth", tmp_path / "found.json", "--found", tmp_path / "truth.json")
+
+
 def test_a_score_that_is_not_there_is_still_json(field: Field, tmp_path: Path) -> None:
     bare = Field(field.path, Cells(field.cells.boxes), 200, 160, name="a.png")
     write_coco(tmp_path / "both.json", [bare])
@@ -526,7 +538,7 @@ def test_labels_apart_from_their_pictures_come_back_whatever_their_names(tmp_pat
 @pytest.mark.parametrize("options", [(), ("--format", "coco")])
 def test_convert_refuses_an_ending_that_no_format_has(field: Field, tmp_path: Path, options: tuple[str, ...]) -> None:
     write_coco(tmp_path / "in.json", [field])
-    with pytest.raises(UserError, match=r"no format of cells ends with .xyz; .* one of .json, .csv, .geojson"):
+    with pytest.raises(UserError, match=r"no format of cells ends with .xyz; .* one of .json, .geojson, .csv"):
         run("convert", tmp_path / "in.json", tmp_path / "out.xyz", *options)
     assert not (tmp_path / "out.xyz").exists()
     run("convert", tmp_path / "in.json", tmp_path / "out.v2", "--format", "yolo")
