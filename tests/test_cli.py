@@ -618,7 +618,7 @@ def test_pictures_unlike_what_the_model_knows_are_told(
     save(tmp_path / "knowing.safetensors", knowing, read_card(checkpoint))
     command = ("detect", write_picture("a.png"), "--device", "cpu", "--out", tmp_path / "out", "--model")
     told = CliRunner().invoke(app, [str(each) for each in (*command, tmp_path / "knowing.safetensors")])
-    assert "1 unlike the pictures that the model learned from" in told.stderr
+    assert "1 of 1 unlike the pictures that the model learned from (novelty " in told.stderr
     (field,) = read_coco(tmp_path / "out" / "cells.json")
     assert (field.cells.novelty or 0) > 1
     assert "novelty" not in CliRunner().invoke(app, [str(each) for each in (*command, checkpoint)]).stderr
@@ -630,7 +630,7 @@ def test_evaluate_refuses_what_was_trained_on(tmp_path: Path) -> None:
     file = tmp_path / "truth.json"
     refused = CliRunner().invoke(app, ["evaluate", *map(str, ("--truth", file, "--found", file, "--trained-on", file))])
     assert "patients 4" in str(refused.exception)
-    assert "1 patients drawn" in run("evaluate", "--truth", file, "--found", file)
+    assert "1 patient drawn" in run("evaluate", "--truth", file, "--found", file)
 
 
 def test_the_matrix_scores_each_model_on_each_truth(checkpoint: Path, labels: Path, tmp_path: Path) -> None:

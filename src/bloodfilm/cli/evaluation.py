@@ -129,8 +129,8 @@ def _show(scores: dict[str, Any]) -> None:
     if missing:
         shown = ", ".join(missing[:MOST_NAMED]) + (", ..." if len(missing) > MOST_NAMED else "")
         typer.echo(
-            f"NOT SEARCHED: {len(missing)} of {scores['detection']['fields']} pictures of the truth are not in the found "
-            f"file; all their cells count as missed: {shown}. Search them too, or leave them out of the truth."
+            f"NOT SEARCHED: {len(missing)} of {scores['detection']['fields']} pictures of the truth are not in the "
+            f"found file; all their cells count as missed: {shown}. Search them too, or leave them out of the truth."
         )
     if protocol["without_truth"]:
         typer.echo(f"Pictures searched that have no truth, and do not count: {protocol['without_truth']}.")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bloodfilm.cli.options import Out, console, make_folder
+from bloodfilm.vocabulary import number_of
 
 if TYPE_CHECKING:
     from bloodfilm.cells import Field
@@ -60,7 +61,7 @@ def convert(
     if written:
         for line in losses(fields, kind):
             console.print(line, soft_wrap=True)
-        console.print(f"{len(fields)} fields -> {', '.join(map(str, written))}", soft_wrap=True)
+        console.print(f"{number_of(len(fields), 'field')} -> {', '.join(map(str, written))}", soft_wrap=True)
 
 
 def _convert(source: Path, own: str, dest: Path | None, kind: str) -> tuple[list[Field], list[Path]]:
@@ -69,7 +70,8 @@ def _convert(source: Path, own: str, dest: Path | None, kind: str) -> tuple[list
     from bloodfilm.io.formats import named, place_in, write_new
 
     fields = named(own).read(source)
-    console.print(f"{own}: {sum(len(field.cells) for field in fields)} cells on {len(fields)} pictures", soft_wrap=True)
+    cells = number_of(sum(len(field.cells) for field in fields), "cell")
+    console.print(f"{own}: {cells} on {number_of(len(fields), 'picture')}", soft_wrap=True)
     if dest is None:
         return fields, []
     info = {"bloodfilm": __version__, "source": source.name}
@@ -90,7 +92,7 @@ def synth(
         from bloodfilm.synth.lld import write_lld
 
         write_lld(out, fields, seed)
-        console.print(f"{fields} fields a subset -> {out}")
+        console.print(f"{number_of(fields, 'field')} a subset -> {out}")
         return
     from PIL import Image
 
@@ -106,7 +108,7 @@ def synth(
         Image.fromarray(picture).save(out / name)
         written.append(Field(out / name, cells, picture.shape[1], picture.shape[0], name=name))
     write_coco(out / "fields.json", written)
-    console.print(f"{fields} fields -> {out}")
+    console.print(f"{number_of(fields, 'field')} -> {out}")
 
 
 def _show_report(report: Report) -> None:

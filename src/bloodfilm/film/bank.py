@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bloodfilm.film.count import COUNTED, Differential
-from bloodfilm.vocabulary import Vocabulary
+from bloodfilm.vocabulary import Vocabulary, number_of
 
 ALL = "all types"
 MIXED, NOT_ASSESSED = "mixed", "not assessed"
@@ -75,10 +75,10 @@ def masked_text(counts: Differential, words: pd.DataFrame, fields: int) -> list[
 
     `words` are those of `majority`, `fields` the number of pictures that were searched.
     """
-    total, where = counts.total + counts.unknown, f"on {_number(fields, 'field')}"
+    total, where = counts.total + counts.unknown, f"on {number_of(fields, 'field')}"
     if not total:
         return [f"No white cell was counted {where}."]
-    first = f"{_number(total, 'white cell')} {'was' if total == 1 else 'were'} counted {where}"
+    first = f"{number_of(total, 'white cell')} {'was' if total == 1 else 'were'} counted {where}"
     lead = dominant_types(counts)
     morphology = [_morphology(name, words.loc[name]) for name in (*lead, ALL) if len(words)]
     if not lead:
@@ -89,7 +89,7 @@ def masked_text(counts: Differential, words: pd.DataFrame, fields: int) -> list[
         first += f"; the predominant types are {' and '.join(map(str.lower, lead))} ({share} each"
     else:
         first += f"; the predominant type is {lead[0].lower()} ({share}"
-    first += f" of {_number(counts.total, 'cell')} with a known type)"
+    first += f" of {number_of(counts.total, 'cell')} with a known type)"
     first += f", followed by {rest.index[0].lower()} ({rest['share'].iloc[0]:.0%})." if len(rest) else "."
     return [first, *morphology]
 
@@ -102,7 +102,3 @@ def _morphology(name: str, words: pd.Series) -> str:
         text = " ".join(template.format(words[name]) for name, template in SENTENCES.items())
         return f"{name.capitalize()}: {text.replace('  ', ' ')}"
     return f"{name.capitalize()}: " + ", ".join(f"{a.replace('_', ' ')} {word}" for a, word in words.items()) + "."
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
