@@ -13,7 +13,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bloodfilm.film.bank import MIN_CELLS
 from bloodfilm.film.quality import BLURRED
-from bloodfilm.film.sizes import contradicted
 from bloodfilm.film.summary import DOUBTFUL, MOST_DOUBTFUL, Summary
 from bloodfilm.film.tables import to_dict
 from bloodfilm.palette import UNKNOWN_COLOUR, colours
@@ -59,8 +58,9 @@ def film_page(summary: Summary, index: str = "") -> str:
         unknown_shade=UNKNOWN_COLOUR,
         bank=_bank(summary),
         sizes=summary.sizes.to_dict("index"),
-        contradicted=set(summary.cells.index[contradicted(summary.cells)]),
-        typical=[(str(name), list(rows.itertuples())) for name, rows in _by_type(summary)],
+        contradicted=set(summary.missized.index),
+        typical=[(str(name), list(rows.itertuples())) for name, rows in _by_type(summary) if len(rows)],
+        missized=list(summary.missized.head(MOST_DOUBTFUL).rename(columns={"class": "type"}).itertuples()),
         doubtful=list(summary.doubtful.head(MOST_DOUBTFUL).rename(columns={"class": "type"}).itertuples()),
         pictures=list(pictures.itertuples()),
         provenance=_provenance(summary.film.provenance),

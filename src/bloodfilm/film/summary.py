@@ -58,8 +58,8 @@ class Summary:
         Paragraphs that sum it up.
     pictures : DataFrame
         One row a picture: cells in it, what was reviewed, quality, remarks.
-    typical, doubtful : DataFrame
-        Rows of `cells` that are shown.
+    typical, doubtful, missized : DataFrame
+        Rows of `cells` that are shown; of the last the measured size contradicts the one that was read.
     images : dict
         Crops of shown cells by their row in `cells`, as JPEG in text.
     thumbnails : dict
@@ -80,6 +80,7 @@ class Summary:
     pictures: pd.DataFrame
     typical: pd.DataFrame
     doubtful: pd.DataFrame
+    missized: pd.DataFrame
     images: dict[int, str]
     thumbnails: dict[int, str]
     notes: list[str]
@@ -108,7 +109,9 @@ def summarise(
     bank = morphology_bank(cells, vocabulary)
     words = majority(bank)
     typical, doubtful = typical_cells(cells, words), doubtful_cells(cells)
-    pictures, images, thumbnails = _look(film, cells, pd.concat([typical, doubtful.head(MOST_DOUBTFUL)]), progress)
+    missized = cells[(cells["status"] == COUNTED) & contradicted(cells)]
+    shown = pd.concat([typical, doubtful.head(MOST_DOUBTFUL), missized.head(MOST_DOUBTFUL)])
+    pictures, images, thumbnails = _look(film, cells, shown[~shown.index.duplicated()], progress)
     sizes = measured_sizes(cells)
     text = masked_text(counts, words, len(film.fields), size_sentences(sizes))
     notes = film_notes(film, counts, pictures) + size_notes(sizes)
@@ -123,6 +126,7 @@ def summarise(
         pictures,
         typical,
         doubtful,
+        missized,
         images,
         thumbnails,
         notes,
