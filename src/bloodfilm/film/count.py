@@ -36,7 +36,9 @@ def cell_table(film: Film, min_score: float = MIN_SCORE) -> pd.DataFrame:
     sizes = [len(field.cells) for field in film.fields]
     table["picture"] = np.repeat(np.arange(len(sizes)), sizes)
     table["cluster"] = np.repeat(clusters(film.fields), sizes)
-    table["diameter_um"] = np.concatenate([field.cells.diameters_um for field in film.fields])
+    if "diameter_um" not in table:
+        table["diameter_um"] = np.nan
+    table["diameter_um"] = pd.to_numeric(table["diameter_um"], errors="coerce")
     table["doubt"] = np.concatenate([doubt(field.cells) for field in film.fields])
     artefact = table["class"].astype(str).map(normalise) == ARTEFACT
     below = ~reviewed(table) & (table["score"] < min_score)

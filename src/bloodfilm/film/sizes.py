@@ -53,12 +53,12 @@ def measured_sizes(table: pd.DataFrame) -> pd.DataFrame:
 
 def size_sentences(sizes: pd.DataFrame) -> dict[str, str]:
     """Return a sentence on the measured diameters of each type of `measured_sizes`."""
+    measured = sizes[["median", "least", "largest", "of"]].itertuples(name=None)
     return {
         str(
-            row.Index
-        ): f"Their diameter as measured is {row.median:.1f} µm at the median of {number_of(row.of, 'cell')} "
-        f"({row.least:.1f} to {row.largest:.1f})."
-        for row in sizes.itertuples()
+            name
+        ): f"Measured diameter: {median:.1f} µm, the median of {number_of(of, 'cell')} ({least:.1f} to {largest:.1f})."
+        for name, median, least, largest, of in measured
     }
 
 

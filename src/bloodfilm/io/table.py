@@ -47,7 +47,8 @@ def to_table(fields: Iterable[Field]) -> pd.DataFrame:
     frame.insert(0, "image", [name_of(field) for field in filled for _ in range(len(field.cells))])
     told = cells.to_frame()
     if any(field.cells.scale for field in filled):
-        told["diameter_um"] = np.concatenate([field.cells.diameters_um for field in filled])
+        measured = pd.Series(np.concatenate([field.cells.diameters_um for field in filled]))
+        told["diameter_um"] = measured.fillna(told["diameter_um"]) if "diameter_um" in told else measured
     return pd.concat([frame, told], axis=1)
 
 
