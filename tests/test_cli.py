@@ -358,6 +358,18 @@ def test_evaluate_scores_a_file_against_another(field: Field, tmp_path: Path) ->
     assert "cell_size" in shown
 
 
+def test_evaluate_tells_which_pictures_were_not_searched(field: Field, tmp_path: Path) -> None:
+    fields = [Field(field.path, field.cells, 200, 160, name=f"{number}.png") for number in range(14)]
+    write_coco(tmp_path / "truth.json", fields)
+    write_coco(tmp_path / "found.json", fields[:2])
+    options = ("evaluate", "--truth", tmp_path / "truth.json", "--found", tmp_path / "found.json")
+    shown = " ".join(run(*options).split())
+    assert "NOT SEARCHED: 12 of 14 pictures" in shown
+    assert "2.png, 3.png" in shown
+    assert "11.png, ..." in shown
+    assert "NOT SEARCHED" not in run("evaluate", "--truth", tmp_path / "found.json", "--found", tmp_path / "truth.json")
+
+
 def test_a_score_that_is_not_there_is_still_json(field: Field, tmp_path: Path) -> None:
     bare = Field(field.path, Cells(field.cells.boxes), 200, 160, name="a.png")
     write_coco(tmp_path / "both.json", [bare])
@@ -492,8 +504,8 @@ def test_converted_labels_can_be_trained_on(lld: Path, tmp_path: Path) -> None:
 def test_convert_tells_what_a_format_has_no_place_for(lld: Path, tmp_path: Path) -> None:
     result = call("convert", lld / "Sparse-LeukemiaAttri", tmp_path / "out", "--format", "txt12")
     assert result.returncode == 0
-    assert "txt12: 10 pictures look as if they were labelled all over" in result.stderr
-    assert len(list((tmp_path / "out" / "txt_labels" / "AttriDet" / "train").iterdir())) == 10
+    assert "pictures look as if they were labelled all over (coco and geojson keep their regions): 10" in result.stderr
+    assert len(list((tmp_path / "out" / "txt_labels" / "AttriDet" / "train").glob("*.txt"))) == 10
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check", "out")])
@@ -520,6 +532,34 @@ def test_any_format_converts_to_any_other(field: Field, tmp_path: Path, through:
     np.testing.assert_allclose(back.cells.boxes, field.cells.boxes, atol=1e-3)
     assert back.cells.class_names == field.cells.class_names
     assert back.path.samefile(field.path)
+
+
+@pytest.mark.parametrize("kind", ["yolo", "txt12", "lld-json"])
+def test_labels_apart_from_their_pictures_come_back_whatever_their_names(tmp_path: Path, kind: str) -> None:
+    """Pictures not named as LLD's, of another size than 640 x 640, and not beside the labels."""
+    run("synth", "--out", tmp_path / "drawn", "--fields", 2)
+    before = {field.name: field for field in read_coco(tmp_path / "drawn" / "fields.json")}
+    run("convert", tmp_path / "drawn" / "fields.json", tmp_path / "far" / "labels", "--format", kind)
+    written = tmp_path / "far" / "labels" / ("fields.json" if kind == "lld-json" else "")
+    flags = ["--keep-missing"] if kind == "lld-json" else []
+    run("convert", written, tmp_path / "back.json", *flags)
+    after = {field.name: field for field in read_coco(tmp_path / "back.json")}
+    assert set(after) == {Path(name).name if kind == "lld-json" else name for name in before}
+    for name, field in before.items():
+        same = after[Path(name).name if kind == "lld-json" else name]
+        assert (same.width, same.height) == (field.width, field.height)
+        np.testing.assert_allclose(same.cells.boxes, field.cells.boxes, rtol=0, atol=1e-5)
+        assert same.cells.class_names == field.cells.class_names
+
+
+@pytest.mark.parametrize("options", [(), ("--format", "coco")])
+def test_convert_refuses_an_ending_that_no_format_has(field: Field, tmp_path: Path, options: tuple[str, ...]) -> None:
+    write_coco(tmp_path / "in.json", [field])
+    with pytest.raises(UserError, match=r"no format of cells ends with .xyz; .* one of .json, .geojson, .csv"):
+        run("convert", tmp_path / "in.json", tmp_path / "out.xyz", *options)
+    assert not (tmp_path / "out.xyz").exists()
+    run("convert", tmp_path / "in.json", tmp_path / "out.v2", "--format", "yolo")
+    assert (tmp_path / "out.v2" / "classes.txt").is_file()
 
 
 def test_convert_tells_which_options_are_for_lld_only(field: Field, tmp_path: Path) -> None:
@@ -595,7 +635,7 @@ def test_pictures_unlike_what_the_model_knows_are_told(
     save(tmp_path / "knowing.safetensors", knowing, read_card(checkpoint))
     command = ("detect", write_picture("a.png"), "--device", "cpu", "--out", tmp_path / "out", "--model")
     told = CliRunner().invoke(app, [str(each) for each in (*command, tmp_path / "knowing.safetensors")])
-    assert "1 unlike the pictures that the model learned from" in told.stderr
+    assert "1 of 1 unlike the pictures that the model learned from (novelty " in told.stderr
     (field,) = read_coco(tmp_path / "out" / "cells.json")
     assert (field.cells.novelty or 0) > 1
     assert "novelty" not in CliRunner().invoke(app, [str(each) for each in (*command, checkpoint)]).stderr
@@ -607,7 +647,7 @@ def test_evaluate_refuses_what_was_trained_on(tmp_path: Path) -> None:
     file = tmp_path / "truth.json"
     refused = CliRunner().invoke(app, ["evaluate", *map(str, ("--truth", file, "--found", file, "--trained-on", file))])
     assert "patients 4" in str(refused.exception)
-    assert "1 patients drawn" in run("evaluate", "--truth", file, "--found", file)
+    assert "1 patient drawn" in run("evaluate", "--truth", file, "--found", file)
 
 
 def test_the_matrix_scores_each_model_on_each_truth(checkpoint: Path, labels: Path, tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def normalise(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", str(name)).strip().lower()
 
 
+def number_of(count: int, what: str) -> str:
+    """Return "1 cell" or "2 cells"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def auxiliary_kind(name: str) -> str | None:
     """Return the name in `AUXILIARY` that `name` means, in the singular or plural, or None."""
     return _AUXILIARY_NAMES.get(normalise(name).removesuffix("s"))

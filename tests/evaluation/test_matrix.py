@@ -66,6 +66,9 @@ def test_each_model_is_scored_on_each_truth_once(
         assert name in (out / "matrix.html").read_text()
     score_matrix({"a": checkpoint}, {"x": truth}, out, 0.3, device="cpu")
     assert len(scored) == 5
+    score_matrix({"a": checkpoint, "b": checkpoint}, {"x": truth, "y": truth}, out, device="cpu")
+    assert len(scored) == 5
+    assert len(pd.read_csv(out / "matrix.csv")) == 5
 
 
 def test_what_was_scored_is_kept_when_a_later_pair_fails(
@@ -84,7 +87,7 @@ def test_patients_that_a_model_learned_from_are_left_out_of_its_tests(
     result = score_matrix({"a": checkpoint, "b": knowing}, {"x": truth}, tmp_path / "out", device="cpu")
     assert [(row["fields"], row["left_out"]) for row in result.rows] == [(2, 0), (1, 1)]
     assert any("does not say which patients" in note for note in result.notes)
-    assert "1 fields of patients that the model learned from are left out (b on x)" in result.notes
+    assert "fields of patients that the model learned from are left out: 1 (b on x)" in result.notes
     alone = tmp_path / "alone.json"
     write_coco(alone, read_coco(truth)[:1])
     with pytest.raises(UserError, match="learned from every patient of x"):

@@ -25,11 +25,13 @@ def test_pictures_go_together_by_name(annotated: Annotated) -> None:
 def test_a_picture_that_was_not_searched_found_nothing(annotated: Annotated) -> None:
     result = evaluate([annotated(BOX, name="a.png"), annotated(BOX, name="b.png")], [annotated(BOX, name="a.png")])
     assert (result["detection"]["recall"], result["detection"]["fields"]) == (0.5, 2)
+    assert result["protocol"]["not_searched"] == ["b.png"]
 
 
 def test_a_picture_without_truth_does_not_count(annotated: Annotated) -> None:
     result = evaluate([annotated(BOX)], [annotated(BOX), annotated(OTHER, name="further.png")])
     assert (result["detection"]["false_per_field"], result["detection"]["fields"]) == (0, 1)
+    assert (result["protocol"]["not_searched"], result["protocol"]["without_truth"]) == ([], 1)
 
 
 def test_the_score_limit_reaches_both_parts(annotated: Annotated) -> None:

@@ -28,11 +28,11 @@ def boxes(number: int) -> np.ndarray:
 def test_the_text_tells_dominant_type_and_its_morphology() -> None:
     neutrophil, myeloblast, artefact = (LLD.class_code(name) for name in ("Neutrophil", "Myeloblast", "None"))
     blast, mature = [2, 0, 0, 1, 0, 1, 0], [1, 1, 1, 0, 1, 0, 0]
-    codes = [myeloblast, myeloblast, neutrophil, *[artefact] * 5]
-    text, _ = summed_up(Cells(boxes(8), codes=codes, attributes=[blast, blast, mature, *[[0] * 7] * 5]))
+    codes = [*[myeloblast] * 14, *[neutrophil] * 7, *[artefact] * 5]
+    text, _ = summed_up(Cells(boxes(26), codes=codes, attributes=[*[blast] * 14, *[mature] * 7, *[[0] * 7] * 5]))
     assert text[0] == (
-        "3 white cells were counted on 1 field; the predominant type is myeloblast (67% of 3 cells with a known type), "
-        "followed by neutrophil (33%)."
+        "21 white cells were counted on 1 field; the predominant type is myeloblast (67% of 21 cells with a known "
+        "type, 95 % interval 45% to 83%), followed by neutrophil (33%)."
     )
     assert text[1] == (
         "Myeloblast: Cell size is large. The nuclear chromatin is open and the nuclear shape regular. Nucleoli are "
@@ -61,23 +61,28 @@ def test_shares_are_of_the_cells_that_were_read(film: Film) -> None:
 
 
 def test_types_that_are_as_frequent_are_all_dominant() -> None:
-    text, _ = summed_up(Cells(boxes(4), codes=[3, 3, 7, 7]))
-    assert "the predominant types are lymphocyte and neutrophil (50% each of 4 cells" in text[0]
+    text, _ = summed_up(Cells(boxes(20), codes=[3, 7] * 10))
+    assert "the predominant types are lymphocyte and neutrophil (50% each of 20 cells" in text[0]
     assert text[1:3] == [f"{name}: morphology was not assessed." for name in ("Lymphocyte", "Neutrophil")]
 
 
 def test_films_without_cells_types_or_attributes_have_a_text() -> None:
     assert summed_up(Cells.empty())[0] == ["No white cell was counted on 1 field."]
     assert summed_up(Cells(boxes(1)))[0][0] == "1 white cell was counted on 1 field, none with a known type."
-    plain = Cells(boxes(2), codes=[0, 0], vocabulary=Vocabulary(("a",)))
-    assert summed_up(plain)[0] == [
-        "2 white cells were counted on 1 field; the predominant type is a (100% of 2 cells with a known type)."
-    ]
+    plain = Cells(boxes(20), codes=[0] * 20, vocabulary=Vocabulary(("a",)))
+    (text,) = summed_up(plain)[0]
+    assert text.endswith("the predominant type is a (100% of 20 cells with a known type, 95 % interval 84% to 100%).")
+
+
+def test_no_type_is_called_predominant_from_few_cells() -> None:
+    first, missing = summed_up(Cells(boxes(20), codes=[3] * 15 + [7] * 4 + [-1]))[0]
+    assert first == "20 white cells were counted on 1 field: neutrophil 15, lymphocyte 4, unknown type 1."
+    assert missing.endswith("It takes 1 cell more with a known type, 20 in all.")
 
 
 def test_attributes_of_another_vocabulary_are_listed() -> None:
     own = Vocabulary(("blob",), (Attribute("inner_glow", ("dim", "bright")),))
-    text, _ = summed_up(Cells(boxes(2), codes=[0, 0], attributes=[[1], [1]], vocabulary=own))
+    text, _ = summed_up(Cells(boxes(20), codes=[0] * 20, attributes=[[1]] * 20, vocabulary=own))
     assert text[1] == "Blob: inner glow bright."
 
 

@@ -28,10 +28,59 @@ def test_patients_are_films_where_all_names_tell_them(fields: list[Field], tmp_p
     assert films(path, "file") == {tmp_path.name: 3}
 
 
-def test_else_folders_are_films(fields: list[Field], tmp_path: Path) -> None:
+def test_folders_are_films_of_those_that_tell_no_patient(fields: list[Field], tmp_path: Path) -> None:
     path = write(tmp_path / "found.json", fields, "b/images/1.png", "4_8_1000_ALL.png", "film 10/1.png", "film 9/2.png")
-    assert films(path) == {"b": 1, "film 9": 1, "film 10": 1, "found": 1}
-    assert list(films(path)) == ["b", "film 9", "film 10", "found"]
+    assert list(films(path)) == ["b", "film 9", "film 10", "patient 4"]
+    assert films(path, "folder") == {"b": 1, "film 9": 1, "film 10": 1, "found": 1}
+
+
+def test_patients_stay_apart_beside_pictures_that_tell_none(fields: list[Field], tmp_path: Path) -> None:
+    path = write(tmp_path / "found.json", fields, "4_8_1000_ALL.png", "31_2_1000_CML.png", "x/1.png")
+    assert [(film.name, film.grouped_by) for film in read_films(path)] == [
+        ("patient 4", "patient"),
+        ("patient 31", "patient"),
+        ("x", "folder"),
+    ]
+
+
+def test_a_film_is_named_after_the_folder_of_its_pictures(field: Field, tmp_path: Path) -> None:
+    home = tmp_path / "film 7"
+    (home / "images").mkdir(parents=True)
+    field.path.rename(home / "images" / "a.png")
+    out = tmp_path / "results"
+    write_coco(out / "cells.json", [replace(field, name="a.png")], {"pictures": "../film 7/images"})
+    assert list(films(out)) == ["film 7"]
+    (home / "images" / "a.png").unlink()
+    assert list(films(out)) == ["film 7"]
+
+
+def test_what_is_given_twice_counts_once_and_is_told(fields: list[Field], tmp_path: Path) -> None:
+    path = write(tmp_path / "one" / "cells.json", fields, "a.png")
+    copy = tmp_path / "copy.json"
+    copy.write_bytes(path.read_bytes())
+    with pytest.warns(UserWarning) as told:
+        found = read_films([tmp_path / "one", path, copy])
+    assert [film.name for film in found] == ["one"]
+    assert [str(each.message).split(": ")[1] for each in told] == [
+        "given twice; it counts once.",
+        f"the same as {path}; it counts once.",
+    ]
+
+
+def test_pictures_in_several_files_are_told(field: Field, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_coco(tmp_path / name / "cells.json", [field], {"pictures": "..", "model": name})
+    with pytest.warns(UserWarning, match="in several of the files: 1, for instance .*field.png"):
+        assert len(read_films([tmp_path / "a", tmp_path / "b"])) == 2
+
+
+def test_what_is_no_file_of_reports_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match=r"no cells.json in it; give the --out of detect, or a COCO file"):
+        read_films(tmp_path)
+    with pytest.raises(
+        LabelError, match=r"found.csv: reports are made of COCO files. `bloodfilm convert .*found.json`"
+    ):
+        read_films(tmp_path / "found.csv")
 
 
 def test_a_patient_that_no_name_tells_is_named(fields: list[Field], tmp_path: Path) -> None:
@@ -53,7 +102,7 @@ def test_films_of_one_name_are_told_apart(fields: list[Field], tmp_path: Path) -
     paths = [write(tmp_path / name, fields[place:], "x/a.png") for place, name in enumerate(("p.json", "q.json"))]
     names = [film.name for film in read_films(paths)]
     assert len(set(names)) == 2
-    assert all(name.startswith("x (") for name in names)
+    assert names == ["x (p)", "x (q)"]
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,13 @@ def test_a_call_that_cannot_be_carried_out_says_why(drawn: Path, arguments: list
     assert re.search(message, str(result.exception))
 
 
+def test_one_film_can_be_given_a_name_and_several_cannot(drawn: Path, random_file: Path, tmp_path: Path) -> None:
+    assert "1 film, 6 cells counted" in run(drawn, "--out", tmp_path / "film.json", "--name", "slide 12")
+    assert json.loads((tmp_path / "film.json").read_text())["films"][0]["film"] == "slide 12"
+    refused = CliRunner().invoke(app, ["report", str(random_file), "--out", "a.html", "--name", "x"])
+    assert "--name x: there are 2 films; with --by file" in str(refused.exception)
+
+
 def test_a_film_without_cells_has_a_report(tmp_path: Path) -> None:
     write_coco(tmp_path / "a.json", [Field(tmp_path / "a.png", Cells.empty(LLD), 20, 20, name="a.png")])
     (film,) = read_films(tmp_path / "a.json")

@@ -87,6 +87,36 @@ def test_what_was_drawn_in_qupath_are_cells(tmp_path: Path, wrap: bool) -> None:
     assert field.cells.scores.tolist() == [1, 0.5, 1, 1]
 
 
+def test_a_labelled_region_keeps_its_shape(tmp_path: Path) -> None:
+    """A circle stays one within its stairs, a tilted or plain rectangle what it was; what is read is written again."""
+    around = [[100 + 50 * np.cos(a), 60 + 50 * np.sin(a)] for a in np.linspace(0, 2 * np.pi, 90)]
+    plain = [[200, 10], [240, 10], [240, 30], [200, 30], [200, 10]]
+    region = {"classification": {"name": "Region*"}}
+    shapes = [annotation(**region) | {"geometry": {"type": "Polygon", "coordinates": [c]}} for c in (around, plain)]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": shapes}))
+    with pytest.warns(UserWarning, match="pictures are not beside"):
+        (field,) = read_geojson(tmp_path / "a.geojson")
+    assert field.labelled_regions is not None
+    assert field.labelled_regions[-1].tolist() == [200, 10, 240, 30]
+    areas = (field.labelled_regions[:, 2:] - field.labelled_regions[:, :2]).prod(1)
+    assert areas[:-1].sum() == pytest.approx(np.pi * 50**2, rel=0.02)
+    whole = replace(field, width=640, height=640)
+    near = np.array([[98, 58, 102, 62], [52, 12, 56, 16], [218, 18, 222, 22]], np.float32)
+    assert whole.looked_at(near).tolist() == [True, False, True]
+    write_geojson(tmp_path / "again.geojson", [field])
+    (again,) = read_geojson(tmp_path / "again.geojson")
+    np.testing.assert_array_equal(again.labelled_regions, field.labelled_regions)
+
+
+def test_a_hole_in_a_region_is_told(tmp_path: Path) -> None:
+    hole = [[12, 12], [14, 12], [14, 14], [12, 12]]
+    shape = {"geometry": {"type": "Polygon", "coordinates": [*SQUARE, hole]}}
+    content = [annotation(classification={"name": "Region*"}) | shape]
+    (tmp_path / "a.geojson").write_text(json.dumps(content))
+    with pytest.warns(UserWarning, match=r"labelled regions with holes, which count as labelled, too: 1"):
+        read_geojson(tmp_path / "a.geojson")
+
+
 def test_types_that_lld_lacks_keep_their_names(tmp_path: Path) -> None:
     named = [annotation(classification={"name": name, "color": [1, 2, 3]}) for name in ("Smudge", "Neutrophil")]
     with pytest.warns(UserWarning, match="not beside"):

@@ -116,7 +116,7 @@ def test_formats_of_other_programs_are_saved_and_tell_what_they_lose(labels: Pat
         path = saved(kind, shapes, labels.with_name(f"out{suffix}"))
         told = [note.message for note in notification_manager.records]
     assert path.name == name
-    assert any(line.endswith("1 ignored cells are left out.") for line in told)
+    assert any(line.endswith("ignored cells are left out: 1.") for line in told)
     if path.is_dir():
         with pytest.raises(UserError, match="out: there already"):
             saved(kind, shapes, labels.with_name("out.txt"))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bloodfilm.cli.options import SOME_FAILED, Device, MinScore, Model, Out, console, make_folder, progress_bar
+from bloodfilm.vocabulary import number_of
 from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def detect(
     from bloodfilm.detection.provenance import provenance
 
     detector = Detector(model, device)
-    console.print(f"{len(pictures)} pictures with {detector.card.name} on {detector.running_on}")
+    console.print(f"{number_of(len(pictures), 'picture')} with {detector.card.name} on {detector.running_on}")
     fields: list[Field] = []
     failures: list[tuple[str, str]] = []
     lowest = LOWEST_SCORE if keep_candidates else min_score
@@ -89,10 +90,12 @@ def detect(
             info = provenance(detector, min_score=min_score, tile=tile, region=region, pixel_size=pixel_size)
             info["pictures"] = _way(out, common)
             count = _write_results(out, formats, fields, failures, info, lowest)
-            console.print(f"{count} cells on {len(fields)} of {len(pictures)} pictures -> {out}")
+            console.print(
+                f"{number_of(count, 'cell')} on {len(fields)} of {number_of(len(pictures), 'picture')} -> {out}"
+            )
             _tell_unlike(fields)
     if failures:
-        console.print(f"{len(failures)} pictures failed, listed in {out / 'failed.csv'}", style="red")
+        console.print(f"{number_of(len(failures), 'picture')} failed, listed in {out / 'failed.csv'}", style="red")
         console.print("the first: " + ": ".join(failures[0]), style="red", soft_wrap=True)
         raise typer.Exit(SOME_FAILED)
 
@@ -207,8 +210,12 @@ def _write_results(
 
 
 def _tell_unlike(fields: list[Field]) -> None:
-    if new := sum((field.cells.novelty or 0) > 1 for field in fields):
-        console.print(f"{new} unlike the pictures that the model learned from (novelty above 1): check them")
+    known = [field.cells.novelty for field in fields if field.cells.novelty is not None]
+    if new := [novelty for novelty in known if novelty > 1]:
+        how_far = f"novelty {min(new):.1f} to {max(new):.1f}, usual is at most 1"
+        console.print(
+            f"{len(new)} of {len(fields)} unlike the pictures that the model learned from ({how_far}): check them"
+        )
 
 
 def _above(field: Field, min_score: float) -> Field:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from bloodfilm.evaluation.matrix import Matrix
 
 
+MOST_NAMED = 10
+"""Pictures that were not searched of which the names are shown; JSON has all."""
+
+
 def evaluate(
     truth: Annotated[
         list[str],
@@ -99,7 +103,9 @@ def _show_matrix(matrix: Matrix) -> None:
 
 
 def _show(scores: dict[str, Any]) -> None:
-    detection = Table("", "cells", "AP50", "AP", "recall", "false/field", title="Detection")
+    protocol, missing = scores["protocol"], scores["protocol"]["not_searched"]
+    title = f"Detection, with {len(missing)} pictures that were not searched" if missing else "Detection"
+    detection = Table("", "cells", "AP50", "AP", "recall", "false/field", title=title)
     means = {f"mean of types, {name}": row for name, row in scores["mean_types"].items()}
     for name, row in ({"all cells": scores["detection"]} | means | scores["types"]).items():
         numbers = [_with_interval(row, "ap50"), _with_interval(row, "ap")]
@@ -111,16 +117,23 @@ def _show(scores: dict[str, Any]) -> None:
         reading.add_row(name, _text(row.get("cells")), _with_interval(row, "macro_f1"), _text(row.get("accuracy")))
     for table in (detection, reading):
         Console().print(table)
-    protocol = scores["protocol"]
     typer.echo(
         f"Recall, false cells and attributes at a score of {protocol['min_score']}. Brackets: {protocol['level']:.0%} "
         f"confidence, {protocol['drawn']} drawn {protocol['draws']} times."
     )
     if protocol["labelled_in_part"]:
         typer.echo(
-            f"{protocol['labelled_in_part']} fields are labelled in part: {protocol['found_elsewhere']} cells found "
-            "elsewhere are neither right nor wrong."
+            f"Fields labelled in part: {protocol['labelled_in_part']}. Cells found elsewhere on them are neither right "
+            f"nor wrong: {protocol['found_elsewhere']}."
         )
+    if missing:
+        shown = ", ".join(missing[:MOST_NAMED]) + (", ..." if len(missing) > MOST_NAMED else "")
+        typer.echo(
+            f"NOT SEARCHED: {len(missing)} of {scores['detection']['fields']} pictures of the truth are not in the "
+            f"found file; all their cells count as missed: {shown}. Search them too, or leave them out of the truth."
+        )
+    if protocol["without_truth"]:
+        typer.echo(f"Pictures searched that have no truth, and do not count: {protocol['without_truth']}.")
     typer.echo(f"Leakage: {protocol['leakage']}")
 
 

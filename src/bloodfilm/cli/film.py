@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
 from bloodfilm.cli.options import MinScore, console, progress_bar
+from bloodfilm.vocabulary import number_of
 from bloodfilm.weights import MIN_SCORE
 
 
@@ -22,6 +24,9 @@ def report(
         str,
         typer.Option(help="A film is a patient, folder or file; auto: patient where names tell it, else folder."),
     ] = "auto",
+    name: Annotated[
+        str, typer.Option(help="What to call the film, if there is one; by default as its pictures' folder.")
+    ] = "",
     pictures: Annotated[Path | None, typer.Option(help="Folder of the pictures, if they are not found.")] = None,
     min_score: MinScore = MIN_SCORE,
     seed: Annotated[int, typer.Option(help="Of the draws for the intervals.")] = 0,
@@ -39,6 +44,9 @@ def report(
     for path in out:
         check_suffix(path)
     films = read_films(found, cast("By", by), pictures)
+    if name and len(films) > 1:
+        raise UserError(f"--name {name}: there are {len(films)} films; with --by file each FOUND is one film.")
+    films = [replace(film, name=name or film.name) for film in films]
     with progress_bar() as progress:
         task = progress.add_task("Reading", total=sum(len(film.fields) for film in films))
         summaries = [summarise(film, min_score, seed, lambda: progress.advance(task)) for film in films]
@@ -47,6 +55,7 @@ def report(
     except OSError as error:
         raise UserError(f"--out {error.filename or out[0]}: {error.strerror}.") from None
     counted = sum(summary.counts.total + summary.counts.unknown for summary in summaries)
-    console.print(f"{len(films)} films, {counted} cells counted -> {', '.join(map(str, written))}", soft_wrap=True)
+    told = f"{number_of(len(films), 'film')}, {number_of(counted, 'cell')} counted"
+    console.print(f"{told} -> {', '.join(map(str, written))}", soft_wrap=True)
     if missing := sum(int((summary.pictures["problem"] != "").sum()) for summary in summaries):
-        console.print(f"{missing} pictures could not be read, so their cells are not shown: see --pictures")
+        console.print(f"{number_of(missing, 'picture')} could not be read, so the cells are not shown: see --pictures")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bloodfilm.cli.options import Out, console, make_folder
+from bloodfilm.vocabulary import number_of
 
 if TYPE_CHECKING:
     from bloodfilm.cells import Field
@@ -36,14 +37,18 @@ def convert(
 ) -> None:
     """Read labels, LLD's as they were downloaded or those of another format; write them in any format."""
     from bloodfilm.errors import UserError
-    from bloodfilm.io.formats import SUFFIXES, losses, place_in, recognise
+    from bloodfilm.io.formats import SUFFIXES, check_ending, losses, place_in, recognise
     from bloodfilm.io.lld.convert import write_dataset
     from bloodfilm.io.lld.dataset import read_lld
 
     if check == (dest is not None):
         raise UserError("Give DEST to write to, or --check to only look.")
+    if dest:
+        check_ending(dest, format)
     kind = format or SUFFIXES.get(dest.suffix.lower() if dest else "", "coco")
     own = recognise(source) if source.is_dir() else SUFFIXES.get(source.suffix.lower())
+    if own == "txt12" and (clean or keep_missing or regions):
+        own = None
     if own not in (None, "coco"):
         if clean or keep_missing or regions:
             raise UserError(f"{source}: --clean, --keep-missing and --regions are for LLD's labels, not for {own}.")
@@ -56,7 +61,7 @@ def convert(
     if written:
         for line in losses(fields, kind):
             console.print(line, soft_wrap=True)
-        console.print(f"{len(fields)} fields -> {', '.join(map(str, written))}", soft_wrap=True)
+        console.print(f"{number_of(len(fields), 'field')} -> {', '.join(map(str, written))}", soft_wrap=True)
 
 
 def _convert(source: Path, own: str, dest: Path | None, kind: str) -> tuple[list[Field], list[Path]]:
@@ -65,7 +70,8 @@ def _convert(source: Path, own: str, dest: Path | None, kind: str) -> tuple[list
     from bloodfilm.io.formats import named, place_in, write_new
 
     fields = named(own).read(source)
-    console.print(f"{own}: {sum(len(field.cells) for field in fields)} cells on {len(fields)} pictures", soft_wrap=True)
+    cells = number_of(sum(len(field.cells) for field in fields), "cell")
+    console.print(f"{own}: {cells} on {number_of(len(fields), 'picture')}", soft_wrap=True)
     if dest is None:
         return fields, []
     info = {"bloodfilm": __version__, "source": source.name}
@@ -86,7 +92,7 @@ def synth(
         from bloodfilm.synth.lld import write_lld
 
         write_lld(out, fields, seed)
-        console.print(f"{fields} fields a subset -> {out}")
+        console.print(f"{number_of(fields, 'field')} a subset -> {out}")
         return
     from PIL import Image
 
@@ -102,7 +108,7 @@ def synth(
         Image.fromarray(picture).save(out / name)
         written.append(Field(out / name, cells, picture.shape[1], picture.shape[0], name=name))
     write_coco(out / "fields.json", written)
-    console.print(f"{fields} fields -> {out}")
+    console.print(f"{number_of(fields, 'field')} -> {out}")
 
 
 def _show_report(report: Report) -> None:

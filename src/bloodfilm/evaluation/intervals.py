@@ -9,6 +9,7 @@ import numpy as np
 
 from bloodfilm.cells import Field
 from bloodfilm.evaluation.matching import FloatArray, IntArray
+from bloodfilm.vocabulary import number_of
 
 LEVEL = 0.95
 
@@ -23,9 +24,9 @@ class Units:
 
     def __str__(self) -> str:
         if not self.others:
-            return f"{self.patients} patients"
-        fields = f"{self.others} fields whose patient is unknown"
-        return f"{self.patients} patients and {fields}" if self.patients else fields
+            return number_of(self.patients, "patient")
+        fields = f"{number_of(self.others, 'field')} whose patient is unknown"
+        return f"{number_of(self.patients, 'patient')} and {fields}" if self.patients else fields
 
     def draw(self, times: int, seed: int = 0) -> FloatArray:
         """Draw as many units as there are, with return; tell how often each field comes (times, F)."""

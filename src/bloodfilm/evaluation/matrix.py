@@ -28,7 +28,7 @@ TABLE = "matrix.csv"
 
 @dataclass(frozen=True)
 class Matrix:
-    """Scores of each model, a row, on each truth, a column, as in ``matrix.csv``."""
+    """Scores of each model, a row, on each truth, a column."""
 
     models: list[str]
     truths: list[str]
@@ -45,7 +45,7 @@ class Matrix:
         for row in self.rows:
             text = f"patients both learned from and tested: {row['leakage']}"
             if row["left_out"]:
-                text = f"{row['left_out']} fields of patients that the model learned from are left out"
+                text = f"fields of patients that the model learned from are left out: {row['left_out']}"
             said.setdefault(text, []).append(f"{row['model']} on {row['truth']}")
         return [f"{text} ({', '.join(pairs)})" for text, pairs in said.items()]
 
@@ -65,7 +65,8 @@ def score_matrix(
 
     Fields of patients that a model says it learned from are left out of its tests. Writes ``matrix.csv`` after each
     pair, and in the end ``matrix.json``, ``matrix.svg`` and ``matrix.html`` to `out`. Pairs whose model, labels and
-    `min_score` are still those of ``matrix.csv`` are not scored again.
+    `min_score` are still those of ``matrix.csv`` are not scored again; its rows of other models, truths and lowest
+    scores stay.
 
     Raises
     ------
@@ -93,7 +94,8 @@ def score_matrix(
             if progress:
                 progress(len(done), len(cards) * len(fields))
     matrix = Matrix(list(models), list(truths), [*done.values()])
-    _write(out / TABLE, matrix.rows)
+    outdated = {_pair(row) for row in matrix.rows}
+    _write(out / TABLE, [*matrix.rows, *(row for row in known.values() if _pair(row) not in outdated)])
     picture = svg(matrix.models, matrix.truths, matrix.values("ap50"))
     for name, text in {
         "matrix.json": to_json(matrix.to_dict()),
@@ -123,6 +125,11 @@ def score_pair(detector: Detector, name: str, truth: list[Field], min_score: flo
 def _key(row: Row) -> tuple[str, ...]:
     """Return what must be the same for a row to stay true."""
     return (*(row[name] for name in ("model", "truth", "model_sha256", "truth_sha256")), f"{row['min_score']:g}")
+
+
+def _pair(row: Row) -> tuple[str, ...]:
+    """Return what a row is about, of which there is one in a table."""
+    return row["model"], row["truth"], f"{row['min_score']:g}"
 
 
 def _read(path: Path) -> list[Row]:

@@ -33,7 +33,9 @@ def evaluate(
     trained_on: Sequence[Field] | None = None,
     draws: int = DRAWS,
 ) -> dict[str, Any]:
-    """Score `found` against `truth`; pictures go together by name, one that was not searched found nothing.
+    """Score `found` against `truth`; pictures go together by name.
+
+    A picture of `truth` that is not in `found` counts as one on which nothing was found, and is listed.
 
     Cells found outside of `Field.labelled_regions` are neither right nor wrong; those that a reviewer rejected are no
     cells.
@@ -43,9 +45,9 @@ def evaluate(
     dict
         ``detection`` as of `score_detection`; ``types``: AP50 and AP of each annotated type; ``mean_types``: their
         means over all types and without "None"; ``attributes`` as of `score_attributes`, ``mean_attributes`` their
-        mean; ``protocol``: what was drawn for the intervals, what was not judged, and what is known of leakage. A name
-        that ends with ``_interval`` holds the limits of 95 % confidence by `draws` draws of patients, or of fields
-        where these are unknown; with 0 draws there is none.
+        mean; ``protocol``: what was drawn for the intervals, the names of pictures that were ``not_searched``, what
+        was not judged, and what is known of leakage. A name that ends with ``_interval`` holds the limits of 95 %
+        confidence by `draws` draws of patients, or of fields where these are unknown; with 0 draws there is none.
 
     Raises
     ------
@@ -73,6 +75,8 @@ def evaluate(
             "drawn": str(units),
             "labelled_in_part": sum(field.is_labelled_in_part for field in truth),
             "found_elsewhere": elsewhere,
+            "not_searched": [field.name for field in truth if field.name not in tables],
+            "without_truth": len(tables.keys() - {field.name for field in truth}),
             "leakage": leakage,
         }
     }

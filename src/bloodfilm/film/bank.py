@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 
 from bloodfilm.film.count import COUNTED, Differential
-from bloodfilm.vocabulary import Vocabulary
+from bloodfilm.vocabulary import Vocabulary, number_of
 
 ALL = "all types"
 MIXED, NOT_ASSESSED = "mixed", "not assessed"
 MARGIN = 0.1
 """By more than this share of the cells the most frequent value must lead the next, or the attribute is mixed."""
+
+MIN_CELLS = 20
+"""With fewer cells of a known type none is called predominant: the interval of a half is then wider than 30 to 70 %."""
 
 SENTENCES = {
     "cell_size": "Cell size is {}.",
@@ -65,33 +68,52 @@ def majority(bank: pd.DataFrame) -> pd.DataFrame:
 
 
 def dominant_types(counts: Differential) -> list[str]:
-    """Return the most frequent types, more than one only if as many cells have them; none without cells."""
-    types = counts.types
+    """Return the most frequent types, more than one only if as many cells have them; none of too few cells."""
+    types = counts.types if counts.total >= MIN_CELLS else counts.types[:0]
     return list(types.index[types["count"] == types["count"].max()])
 
 
-def masked_text(counts: Differential, words: pd.DataFrame, fields: int) -> list[str]:
+def masked_text(
+    counts: Differential, words: pd.DataFrame, fields: int, sizes: dict[str, str] | None = None
+) -> list[str]:
     """Return what the film shows in paragraphs: the count, the dominant type's morphology, that of all cells.
 
-    `words` are those of `majority`, `fields` the number of pictures that were searched.
+    With fewer than `MIN_CELLS` of a known type it lists these, and says what is missing. `words` are those of
+    `majority`, `fields` the number of pictures that were searched, `sizes` a sentence on the measured size by type.
     """
-    total, where = counts.total + counts.unknown, f"on {_number(fields, 'field')}"
+    total, where = counts.total + counts.unknown, f"on {number_of(fields, 'field')}"
     if not total:
         return [f"No white cell was counted {where}."]
-    first = f"{_number(total, 'white cell')} {'was' if total == 1 else 'were'} counted {where}"
+    first = f"{number_of(total, 'white cell')} {'was' if total == 1 else 'were'} counted {where}"
+    if counts.total < MIN_CELLS:
+        if not counts.total:
+            return [f"{first}, none with a known type."]
+        listed = [f"{name.lower()} {count}" for name, count in counts.types["count"].items()]
+        listed += [f"unknown type {counts.unknown}"] if counts.unknown else []
+        return [f"{first}: {', '.join(listed)}.", _too_few(counts)]
     lead = dominant_types(counts)
-    morphology = [_morphology(name, words.loc[name]) for name in (*lead, ALL) if len(words)]
-    if not lead:
-        return [f"{first}, none with a known type.", *morphology]
-    share = f"{counts.types.loc[lead[0], 'share']:.0%}"
+    morphology = [
+        " ".join(filter(None, [_morphology(name, words.loc[name]), (sizes or {}).get(name)]))
+        for name in (*lead, ALL)
+        if len(words)
+    ]
+    leader = counts.types.loc[lead[0]]
+    share, interval = f"{leader['share']:.0%}", f"95 % interval {leader['low']:.0%} to {leader['high']:.0%}"
     rest = counts.types.drop(index=lead)
     if len(lead) > 1:
         first += f"; the predominant types are {' and '.join(map(str.lower, lead))} ({share} each"
     else:
         first += f"; the predominant type is {lead[0].lower()} ({share}"
-    first += f" of {_number(counts.total, 'cell')} with a known type)"
+    first += f" of {number_of(counts.total, 'cell')} with a known type, {interval})"
     first += f", followed by {rest.index[0].lower()} ({rest['share'].iloc[0]:.0%})." if len(rest) else "."
     return [first, *morphology]
+
+
+def _too_few(counts: Differential) -> str:
+    return (
+        "That is too few to name a predominant type or to sum up the film's morphology. It takes "
+        f"{number_of(MIN_CELLS - counts.total, 'cell')} more with a known type, {MIN_CELLS} in all."
+    )
 
 
 def _morphology(name: str, words: pd.Series) -> str:
@@ -102,7 +124,3 @@ def _morphology(name: str, words: pd.Series) -> str:
         text = " ".join(template.format(words[name]) for name, template in SENTENCES.items())
         return f"{name.capitalize()}: {text.replace('  ', ' ')}"
     return f"{name.capitalize()}: " + ", ".join(f"{a.replace('_', ' ')} {word}" for a, word in words.items()) + "."
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -28,14 +28,17 @@ REPEATS = 5000
 def cell_table(film: Film, min_score: float = MIN_SCORE) -> pd.DataFrame:
     """Return one row a cell, with the columns of `bloodfilm.io.table.to_table` and some more.
 
-    ``picture`` is the row of its field in `film.fields`, ``cluster`` see `clusters`; there are the columns of the
-    review, ``doubt`` (`bloodfilm.review.states.doubt`), and ``status``: counted, rejected, artefact, or below the
-    lowest score. What was reviewed is counted whatever its score.
+    ``picture`` is the row of its field in `film.fields`, ``cluster`` see `clusters`; there are ``diameter_um`` (NaN
+    without a sure scale), the columns of the review, ``doubt`` (`bloodfilm.review.states.doubt`), and ``status``:
+    counted, rejected, artefact, or below the lowest score. What was reviewed is counted whatever its score.
     """
     table = with_review(to_table(film.fields))
     sizes = [len(field.cells) for field in film.fields]
     table["picture"] = np.repeat(np.arange(len(sizes)), sizes)
     table["cluster"] = np.repeat(clusters(film.fields), sizes)
+    if "diameter_um" not in table:
+        table["diameter_um"] = np.nan
+    table["diameter_um"] = pd.to_numeric(table["diameter_um"], errors="coerce")
     table["doubt"] = np.concatenate([doubt(field.cells) for field in film.fields])
     artefact = table["class"].astype(str).map(normalise) == ARTEFACT
     below = ~reviewed(table) & (table["score"] < min_score)

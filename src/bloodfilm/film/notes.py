@@ -17,7 +17,10 @@ FEW_CELLS = 100
 
 MUCH_UNKNOWN = 0.1
 NOTHING_LIKE_IT = 1.0
-"""Novelty above which a picture is unlike those that the model learned from."""
+"""Novelty above which a picture is unlike those that the model learned from: as far go 99 in 100 held-out ones."""
+
+STANDS_OUT = 1.25
+"""A picture is remarkable among novel ones if its novelty is above their median by this factor."""
 
 
 def unnamed_types(film: Film) -> list[str]:
@@ -76,26 +79,38 @@ def _of_the_model(film: Film) -> list[str]:
 def _of_the_pictures(film: Film, pictures: pd.DataFrame) -> list[str]:
     numbers = {
         "that could not be read; their cells are not shown, their quality is not measured": pictures["problem"] != "",
-        "unlike those that the model learned from": pictures["novelty"] > NOTHING_LIKE_IT,
         "blurred": pictures["blur"] > BLURRED,
         "labelled in part only; cells outside the labelled regions count if they have a box": [
             field.is_labelled_in_part for field in film.fields
         ],
     }
     notes = [f"Pictures {what}: {sum(which)} of {len(pictures)}." for what, which in numbers.items() if any(which)]
+    notes += _of_novelty(pictures["novelty"].dropna())
     if any(field.origin and field.origin.view is not None for field in film.fields):
         notes.append("Several views of one field may overlap: cells there may be counted twice.")
     return notes
 
 
+def _of_novelty(novelty: pd.Series) -> list[str]:
+    novel = novelty[novelty > NOTHING_LIKE_IT]
+    if not len(novel):
+        return []
+    same = f"{novel.min():.1f}" == f"{novel.max():.1f}"
+    spread = "" if same else f" at the median ({novel.min():.1f} to {novel.max():.1f})"
+    far = f"{novel.median():.1f} times as far off{spread} as 99 in 100 of the learned kind are at most"
+    what = f"Pictures of another kind than the model learned from: {len(novel)} of {len(novelty)}, {far}."
+    return [f"{what} Scores fit the learned kind, so more may be wrong here than they say: review some by eye."]
+
+
 def picture_remarks(film: Film, pictures: pd.DataFrame) -> list[str]:
     """Return for each picture what is wrong with it, "" if nothing."""
-    remarks = []
+    remarks: list[str] = []
+    novel = max(NOTHING_LIKE_IT, STANDS_OUT * np.nan_to_num(pictures["novelty"].median()))
     for row, field in zip(pictures.itertuples(), film.fields, strict=True):
         found = [
             "no picture" if row.problem else "",
             "blurred" if row.blur > BLURRED else "",
-            "novel" if row.novelty > NOTHING_LIKE_IT else "",
+            "novel" if row.novelty > novel else "",
             "labelled in part" if field.is_labelled_in_part else "",
         ]
         remarks.append(", ".join(filter(None, found)))

@@ -11,10 +11,12 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bloodfilm.film.bank import MIN_CELLS
 from bloodfilm.film.quality import BLURRED
 from bloodfilm.film.summary import DOUBTFUL, MOST_DOUBTFUL, Summary
 from bloodfilm.film.tables import to_dict
 from bloodfilm.palette import UNKNOWN_COLOUR, colours
+from bloodfilm.vocabulary import number_of
 
 MOST_ROWS = 300
 """Pictures that are listed on a page; all are in JSON."""
@@ -55,7 +57,10 @@ def film_page(summary: Summary, index: str = "") -> str:
         shades=shades,
         unknown_shade=UNKNOWN_COLOUR,
         bank=_bank(summary),
-        typical=[(str(name), list(rows.itertuples())) for name, rows in _by_type(summary)],
+        sizes=summary.sizes.to_dict("index"),
+        contradicted=set(summary.missized.index),
+        typical=[(str(name), list(rows.itertuples())) for name, rows in _by_type(summary) if len(rows)],
+        missized=list(summary.missized.head(MOST_DOUBTFUL).rename(columns={"class": "type"}).itertuples()),
         doubtful=list(summary.doubtful.head(MOST_DOUBTFUL).rename(columns={"class": "type"}).itertuples()),
         pictures=list(pictures.itertuples()),
         provenance=_provenance(summary.film.provenance),
@@ -72,7 +77,8 @@ def cohort_page(summaries: list[Summary], links: list[str]) -> str:
     known = {name: shade for each in vocabularies for name, shade in colours(each.classes).items()}
     return _render(
         "cohort.html",
-        title=f"{len(films)} films",
+        title=number_of(len(films), "film"),
+        few=MIN_CELLS,
         films=list(zip(films, links, strict=True)),
         shades={name: shade for name, shade in known.items() if name in found},
     )

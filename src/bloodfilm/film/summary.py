@@ -23,6 +23,7 @@ from bloodfilm.film.crops import crop_cell, data_uri, thumbnail
 from bloodfilm.film.film import Film
 from bloodfilm.film.notes import film_notes, picture_remarks
 from bloodfilm.film.quality import NOT_MEASURED, measure_quality
+from bloodfilm.film.sizes import contradicted, measured_sizes, size_notes, size_sentences
 from bloodfilm.io.images import read_image
 from bloodfilm.io.table import CORNERS
 from bloodfilm.review.states import REJECTED, STATES, reviewed
@@ -51,12 +52,14 @@ class Summary:
         `bloodfilm.film.bank.morphology_bank`.
     words : DataFrame
         `bloodfilm.film.bank.majority`.
+    sizes : DataFrame
+        `bloodfilm.film.sizes.measured_sizes`.
     text : list of str
         Paragraphs that sum it up.
     pictures : DataFrame
         One row a picture: cells in it, what was reviewed, quality, remarks.
-    typical, doubtful : DataFrame
-        Rows of `cells` that are shown.
+    typical, doubtful, missized : DataFrame
+        Rows of `cells` that are shown; of the last the measured size contradicts the one that was read.
     images : dict
         Crops of shown cells by their row in `cells`, as JPEG in text.
     thumbnails : dict
@@ -72,10 +75,12 @@ class Summary:
     counts: Differential
     bank: pd.DataFrame
     words: pd.DataFrame
+    sizes: pd.DataFrame
     text: list[str]
     pictures: pd.DataFrame
     typical: pd.DataFrame
     doubtful: pd.DataFrame
+    missized: pd.DataFrame
     images: dict[int, str]
     thumbnails: dict[int, str]
     notes: list[str]
@@ -104,17 +109,39 @@ def summarise(
     bank = morphology_bank(cells, vocabulary)
     words = majority(bank)
     typical, doubtful = typical_cells(cells, words), doubtful_cells(cells)
-    pictures, images, thumbnails = _look(film, cells, pd.concat([typical, doubtful.head(MOST_DOUBTFUL)]), progress)
-    text = masked_text(counts, words, len(film.fields))
-    notes = film_notes(film, counts, pictures)
+    missized = cells[(cells["status"] == COUNTED) & contradicted(cells)]
+    shown = pd.concat([typical, doubtful.head(MOST_DOUBTFUL), missized.head(MOST_DOUBTFUL)])
+    pictures, images, thumbnails = _look(film, cells, shown[~shown.index.duplicated()], progress)
+    sizes = measured_sizes(cells)
+    text = masked_text(counts, words, len(film.fields), size_sentences(sizes))
+    notes = film_notes(film, counts, pictures) + size_notes(sizes)
     return Summary(
-        film, cells, counts, bank, words, text, pictures, typical, doubtful, images, thumbnails, notes, min_score, seed
+        film,
+        cells,
+        counts,
+        bank,
+        words,
+        sizes,
+        text,
+        pictures,
+        typical,
+        doubtful,
+        missized,
+        images,
+        thumbnails,
+        notes,
+        min_score,
+        seed,
     )
 
 
 def typical_cells(cells: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
-    """Return up to eight counted cells of each known type: those most like its majority, then the least doubtful."""
-    counted = cells[(cells["status"] == COUNTED) & (cells["class"] != UNKNOWN_CLASS) & (cells["doubt"] < DOUBTFUL)]
+    """Return up to eight counted cells of each known type: those most like its majority, then the least doubtful.
+
+    Cells whose measured size contradicts the one that was read are none.
+    """
+    sound = (cells["doubt"] < DOUBTFUL) & ~contradicted(cells)
+    counted = cells[(cells["status"] == COUNTED) & (cells["class"] != UNKNOWN_CLASS) & sound]
     usual = words.reindex(counted["class"].astype(str))
     agreeing = sum((counted[name].astype(str).to_numpy() == usual[name].to_numpy() for name in words), 0)
     ranked = counted.assign(agreeing=agreeing).sort_values(["agreeing", "doubt"], ascending=[False, True])

@@ -10,12 +10,12 @@ import pandas as pd
 
 from bloodfilm.film.bank import dominant_types
 from bloodfilm.film.count import ARTEFACTS, BELOW, BLASTS, LEVEL, REPEATS
-from bloodfilm.film.notes import blasts_not_assessed, unnamed_types
+from bloodfilm.film.notes import NOTHING_LIKE_IT, blasts_not_assessed, unnamed_types
 from bloodfilm.film.summary import Summary, review_states
 from bloodfilm.review.states import REJECTED, reviewed
 from bloodfilm.vocabulary import normalise
 
-PLACE = ["image", "x0", "y0", "x1", "y1", "class", "score", "class_score", "doubt", "review"]
+PLACE = ["image", "x0", "y0", "x1", "y1", "class", "score", "class_score", "diameter_um", "doubt", "review"]
 
 
 def to_dict(summary: Summary) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def to_dict(summary: Summary) -> dict[str, Any]:
         "blasts": blasts(summary),
         "not_named_by_the_model": unnamed_types(film),
         "morphology": records(summary.bank),
+        "sizes_um": records(summary.sizes.rename_axis("type").reset_index()),
         "morphology_words": {str(name): row.to_dict() for name, row in summary.words.iterrows()},
         "review": review(cells),
         "quality": quality(summary.pictures),
@@ -103,6 +104,9 @@ def quality(pictures: pd.DataFrame) -> dict[str, Any]:
     medians = pictures[["blur", "covered", "stain", "novelty"]].median()
     return {
         **{f"median_{name}": float(value) for name, value in medians.items()},
+        "least_novelty": float(pictures["novelty"].min()),
+        "largest_novelty": float(pictures["novelty"].max()),
+        "pictures_novel": int((pictures["novelty"] > NOTHING_LIKE_IT).sum()),
         "cells_per_field": float(pictures["counted"].mean()),
         "pictures_with_remarks": int((pictures["remarks"] != "").sum()),
         "pictures_missing": int((pictures["problem"] != "").sum()),

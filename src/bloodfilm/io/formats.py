@@ -10,20 +10,41 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from bloodfilm.cells import Field
+from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import looks_like_coco, read_coco, write_coco
 from bloodfilm.io.entry import label_files, name_of, shared_vocabulary
 from bloodfilm.io.geojson import looks_like_geojson, read_geojson, write_geojson
-from bloodfilm.io.lld.text import looks_like_yolo, read_folder
+from bloodfilm.io.lld.attributes import ARTEFACT, SIZE
+from bloodfilm.io.lld.text import read_folder, text_columns
 from bloodfilm.io.lld.write import write_lld_json, write_text
 from bloodfilm.io.table import looks_like_table, read_csv, write_csv
 from bloodfilm.vocabulary import LLD, UNKNOWN
 
+REVIEW, REJECTED = "review", "rejected"
+"""Column of what a reviewer said of a cell, and what it holds for one that is none."""
+
+
+def _rejected(cells: Cells) -> npt.NDArray[np.bool_]:
+    said = cells.extra.get(REVIEW)
+    return np.zeros(len(cells), bool) if said is None else np.asarray(said, object).astype(str) == REJECTED
+
+
+def _unsized(cells: Cells) -> int:
+    """Return how many cells have a size that LLD's numbers do not say: that of an artefact, or known alone."""
+    if cells.vocabulary != LLD:
+        return 0
+    known = cells.attributes != UNKNOWN
+    return int((known[:, SIZE] & ((known.sum(1) == 1) | (cells.codes == ARTEFACT))).sum())
+
+
 LOSSES: dict[str, tuple[str, Callable[[Field], int]]] = {
+    "rejected": ("cells that were rejected in review are left out", lambda f: int(_rejected(f.cells).sum())),
     "untyped": ("cells of unknown type are left out", lambda f: int((f.cells.codes == UNKNOWN).sum())),
     "attributes": ("cells lose their attributes", lambda f: int((f.cells.attributes != UNKNOWN).any(1).sum())),
+    "size": ("artefacts, or cells without any other attribute, lose their size", lambda f: _unsized(f.cells)),
     "scores": (
         "cells lose their scores",
         lambda f: int(((f.cells.scores != 1) | np.isfinite(f.cells.class_scores)).sum()),
@@ -32,17 +53,20 @@ LOSSES: dict[str, tuple[str, Callable[[Field], int]]] = {
     "others": ("red cells and platelets are left out", lambda f: sum(map(len, f.auxiliary.values()))),
     "ignored": ("ignored cells are left out", lambda f: len(f.ignored)),
     "regions": (
-        "pictures look as if they were labelled all over; coco and geojson keep their regions",
+        "pictures look as if they were labelled all over (coco and geojson keep their regions)",
         lambda f: int(f.is_labelled_in_part),
     ),
     "scale": ("pictures lose their scale", lambda f: int(f.cells.scale is not None)),
     "novelty": ("pictures lose their novelty", lambda f: int(f.cells.novelty is not None)),
+    "source": ("pictures lose the name of their source", lambda f: int(bool(f.source))),
+    "folders": ("pictures lose the folders of their names", lambda f: int("/" in name_of(f))),
+    "sides": ("pictures that are not there lose their size", lambda f: int(not f.path.is_file())),
     "empty": ("pictures without cells are left out", lambda f: int(len(f.cells) == 0)),
 }
 """What may be lost: how it is told, and how much of it a field has."""
 
-OF_THE_PICTURE = {"others", "ignored", "regions", "scale"}
-OF_THE_CELL = {"scores", "extra", "novelty"}
+OF_THE_PICTURE = {"others", "ignored", "regions", "scale", "source"}
+OF_THE_CELL = {"rejected", "scores", "extra", "novelty"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +105,7 @@ _LISTED = (
         ".csv",
         read_csv,
         lambda path, fields, _: write_csv(path, fields),
-        frozenset({"empty"} | OF_THE_PICTURE),
+        frozenset({"empty", "sides"} | OF_THE_PICTURE),
     ),
     Format("geojson", "GeoJSON for QuPath", ".geojson", read_geojson, lambda path, f, _: write_geojson(path, f)),
     Format(
@@ -90,7 +114,7 @@ _LISTED = (
         ".json",
         read_coco,
         lambda path, fields, _: write_lld_json(path, fields),
-        frozenset(OF_THE_PICTURE | OF_THE_CELL),
+        frozenset({"size", "folders"} | OF_THE_PICTURE | OF_THE_CELL),
         only_lld=True,
     ),
     Format(
@@ -99,7 +123,7 @@ _LISTED = (
         "",
         read_folder,
         lambda path, fields, _: write_text(path, fields, 12),
-        frozenset({"untyped"} | OF_THE_PICTURE | OF_THE_CELL),
+        frozenset({"untyped", "size"} | OF_THE_PICTURE | OF_THE_CELL),
         only_lld=True,
     ),
     Format(
@@ -127,7 +151,7 @@ def recognise(path: str | Path) -> str | None:
     path = Path(path)
     tests = {"coco": looks_like_coco, "csv": looks_like_table, "geojson": looks_like_geojson}
     if path.is_dir():
-        return "geojson" if looks_like_geojson(path) else "yolo" if looks_like_yolo(path) else None
+        return "geojson" if looks_like_geojson(path) else {5: "yolo", 12: "txt12"}.get(text_columns(path))
     kind = SUFFIXES.get(path.suffix.lower())
     return kind if kind and tests[kind](path) else None
 
@@ -145,7 +169,7 @@ def read_fields(path: str | Path, kind: str | None = None) -> list[Field]:
     path = Path(path)
     kind = kind or SUFFIXES.get(path.suffix.lower()) or recognise(path)
     if kind is None:
-        raise UserError(f"{path}: give a file ({', '.join(SUFFIXES)}), or a folder of GeoJSON or YOLO text.")
+        raise UserError(f"{path}: give a file ({', '.join(SUFFIXES)}), or a folder of GeoJSON or text labels.")
     return named(kind).read(path)
 
 
@@ -154,7 +178,8 @@ def write_fields(
 ) -> None:
     """Write `fields` as one of `FORMATS`, by default what the suffix of `path` says; `info` tells where they are from.
 
-    A file is written in place of an older one, a folder only where there is none.
+    A file is written in place of an older one, a folder only where there is none. Cells that were rejected in review
+    are left out where the format has no place for the review.
 
     Raises
     ------
@@ -169,9 +194,19 @@ def write_fields(
     if named(kind).is_folder(path) and path.exists():
         raise UserError(f"{path}: there already; move it away or give another name.")
     try:
-        named(kind).write(path, fields, info or {})
+        named(kind).write(path, _kept(fields, kind), info or {})
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}.") from None
+
+
+def check_ending(dest: Path, kind: str | None) -> None:
+    """Raise `UserError` if `dest` ends like a file of no format; a folder that is there may be called anything."""
+    own = dest.suffix.lower()
+    if own and own not in SUFFIXES and not dest.is_dir() and not (kind and named(kind).suffix == ""):
+        raise UserError(
+            f"{dest}: no format of cells ends with {dest.suffix}; give a name with one of {', '.join(SUFFIXES)} at the "
+            f"end, or a folder, with --format one of {', '.join(FORMATS)}."
+        )
 
 
 def place_in(dest: Path, kind: str, name: str) -> Path:
@@ -227,5 +262,17 @@ def check_names(kind: str, names: Sequence[str]) -> None:
 
 def losses(fields: Sequence[Field], kind: str) -> list[str]:
     """Tell what of `fields` a format has no place for."""
-    counts = {what: sum(map(count, fields)) for key, (what, count) in LOSSES.items() if key in named(kind).lacks}
-    return [f"{kind}: {count} {what}." for what, count in counts.items() if count]
+    lacks, kept = named(kind).lacks, _kept(fields, kind)
+    told = (
+        (what, sum(map(count, fields if key == "rejected" else kept)))
+        for key, (what, count) in LOSSES.items()
+        if key in lacks
+    )
+    return [f"{kind}: {what}: {count}." for what, count in told if count]
+
+
+def _kept(fields: Sequence[Field], kind: str) -> Sequence[Field]:
+    """Return `fields` without the cells that were rejected in review, if `kind` has no place to say so of them."""
+    if "rejected" not in named(kind).lacks:
+        return fields
+    return [replace(field, cells=field.cells[~_rejected(field.cells)]) for field in fields]

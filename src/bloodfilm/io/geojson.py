@@ -35,6 +35,7 @@ from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.entry import ImageEntry, columns, decimals, image_entry, label_files, name_of, plain
 from bloodfilm.io.files import read_labels, replacing, replacing_folder
 from bloodfilm.io.lld.pictures import Pictures, pictures_beside
+from bloodfilm.io.polygons import rectangles
 from bloodfilm.io.table import sized_fields, vocabulary_of
 from bloodfilm.palette import colours
 from bloodfilm.vocabulary import AUXILIARY, NOT_PREDICTED, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind
@@ -53,8 +54,9 @@ class _Polygon(BaseModel):
     coordinates: Annotated[list[Ring], Entry(min_length=1)]
 
     @property
-    def points(self) -> list[list[float]]:
-        return self.coordinates[0]
+    def polygons(self) -> list[list[Ring]]:
+        """Outline, then holes, of each part."""
+        return [self.coordinates]
 
 
 class _MultiPolygon(BaseModel):
@@ -62,14 +64,14 @@ class _MultiPolygon(BaseModel):
     coordinates: Annotated[list[Annotated[list[Ring], Entry(min_length=1)]], Entry(min_length=1)]
 
     @property
-    def points(self) -> list[list[float]]:
-        return [point for polygon in self.coordinates for point in polygon[0]]
+    def polygons(self) -> list[list[Ring]]:
+        return self.coordinates
 
 
 class _Flat(BaseModel):
     """Points and lines, which hold no cell."""
 
-    points: list[list[float]] = []
+    polygons: list[list[Ring]] = []
 
 
 def _geometry_type(geometry: Any) -> str:
@@ -118,6 +120,10 @@ class _Feature(BaseModel):
         return self.properties or _Properties()
 
     @property
+    def polygons(self) -> list[list[Ring]]:
+        return self.geometry.polygons if self.geometry else []
+
+    @property
     def class_name(self) -> str:
         return str(self.told.classification or "")
 
@@ -151,9 +157,10 @@ class _Collection(BaseModel):
 def read_geojson(path: str | Path) -> list[Field]:
     """Read a file of `write_geojson` or of QuPath's own, or all in and below a folder: a field a file.
 
-    Polygons become the rectangles that hold them; points and lines are left out, with a warning. A feature without
-    a class is a cell of unknown type, one without ``score`` has the score 1. Without the member ``bloodfilm`` the
-    picture is the one of the file's name beside it, and the vocabulary `bloodfilm.io.table.vocabulary_of` the words.
+    Polygons become the rectangles that hold them, those of labelled regions the rectangles that make them up, see
+    `bloodfilm.io.polygons`; points, lines and holes in regions are left out, with a warning. A feature without a class
+    is a cell of unknown type, one without ``score`` has the score 1. Without the member ``bloodfilm`` the picture is
+    the one of the file's name beside it, and the vocabulary `bloodfilm.io.table.vocabulary_of` the words.
 
     Raises
     ------
@@ -187,13 +194,33 @@ def _read(path: Path, pictures: Pictures) -> Field:
     kinds = np.array([_kind(each.class_name, own) for each in features], object)
     rows = [each.columns for each in compress(features, solid & (kinds == ""))]
     cells = _cells(path, boxes[solid & (kinds == "")], pd.DataFrame(columns(rows), index=range(len(rows))), entry)
-    return _field(path, pictures, entry, cells, {kind: boxes[solid & (kinds == kind)] for kind in {*kinds}})
+    others = {kind: boxes[solid & (kinds == kind)] for kind in {*kinds}}
+    if REGION in others:
+        others[REGION] = _regions(path, list(compress(features, solid & (kinds == REGION))))
+    return _field(path, pictures, entry, cells, others)
 
 
 def _bounds(feature: _Feature) -> tuple[float, float, float, float]:
-    points = feature.geometry.points if feature.geometry else []
+    points = [point for polygon in feature.polygons for point in polygon[0]]
     x, y = [point[0] for point in points], [point[1] for point in points]
     return (min(x), min(y), max(x), max(y)) if points else (0, 0, 0, 0)
+
+
+def _regions(path: Path, features: Sequence[_Feature]) -> Boxes:
+    """Return the rectangles (R, 4) that make up labelled regions, one for a region that is a rectangle itself."""
+    polygons = [polygon for each in features for polygon in each.polygons]
+    if holes := sum(len(polygon) > 1 for polygon in polygons):
+        warnings.warn(f"{path}: labelled regions with holes, which count as labelled, too: {holes}.", stacklevel=4)
+    parts = [_rectangles(np.array([point[:2] for point in polygon[0]], float)) for polygon in polygons]
+    return np.concatenate([np.empty((0, 4)), *parts]).astype(np.float32)
+
+
+def _rectangles(outline: npt.NDArray[np.float64]) -> npt.NDArray[np.float32] | npt.NDArray[np.float64]:
+    low, high = outline.min(0), outline.max(0)
+    straight = (np.diff(outline, axis=0) == 0).any(1).all() and len(np.unique(outline, axis=0)) == 4
+    if straight and ((outline == low) | (outline == high)).all():
+        return np.concatenate([low, high])[None]
+    return rectangles(outline.ravel().tolist())
 
 
 def _kind(name: str, vocabulary: Vocabulary | None) -> str:

@@ -45,7 +45,11 @@ def to_table(fields: Iterable[Field]) -> pd.DataFrame:
         cells_of = [len(field.cells) for field in filled]
         frame["novelty"] = np.repeat([np.nan if f.cells.novelty is None else f.cells.novelty for f in filled], cells_of)
     frame.insert(0, "image", [name_of(field) for field in filled for _ in range(len(field.cells))])
-    return pd.concat([frame, cells.to_frame()], axis=1)
+    told = cells.to_frame()
+    if any(field.cells.scale for field in filled):
+        measured = pd.Series(np.concatenate([field.cells.diameters_um for field in filled]))
+        told["diameter_um"] = measured.fillna(told["diameter_um"]) if "diameter_um" in told else measured
+    return pd.concat([frame, told], axis=1)
 
 
 def aligned(tables: list[Cells]) -> list[Cells]:

@@ -84,7 +84,7 @@ def test_the_json_speaks_the_dialect_of_the_data_set(dataset: Dataset, tmp_path:
 
 def test_text_has_the_columns_and_codes_of_the_data_set(dataset: Dataset, tmp_path: Path) -> None:
     paths = [path for path in write_dataset(tmp_path, dataset, "txt12") if "H_100X_C2" in path.parts]
-    rows = [line.split() for path in paths for file in path.iterdir() for line in file.read_text().splitlines()]
+    rows = [line.split() for path in paths for file in path.glob("*.txt") for line in file.read_text().splitlines()]
     assert {len(row) for row in rows} == {12}
     assert {tuple(row[5:]) for row in rows if row[0] == "0"} == {("2",) * 7}
 
@@ -112,12 +112,12 @@ def test_what_a_format_has_no_place_for_is_told() -> None:
     whole = replace(field, labelled_regions=np.array([[0, 0, 640, 640]], np.float32), ignored=box[:0], auxiliary={})
     assert losses([field, whole], "coco") == []
     told = [
-        "1 red cells and platelets are left out.",
-        "1 ignored cells are left out.",
-        "1 pictures look as if they were labelled all over; coco and geojson keep their regions.",
+        "red cells and platelets are left out: 1.",
+        "ignored cells are left out: 1.",
+        "pictures look as if they were labelled all over (coco and geojson keep their regions): 1.",
     ]
     assert losses([field, whole], "lld-json") == [f"lld-json: {line}" for line in told]
-    assert losses([field, whole], "txt12") == ["txt12: 2 cells of unknown type are left out."] + [
+    assert losses([field, whole], "txt12") == ["txt12: cells of unknown type are left out: 2."] + [
         f"txt12: {line}" for line in told
     ]
 

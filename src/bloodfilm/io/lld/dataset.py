@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,10 @@ def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, 
             _clean(part, report)
         _finish(part, keep_missing, report)
     if not any(part.fields for part in parts):
-        raise LabelError(f"{path}: none of its {len(listed)} pictures is there, for instance {listed[0].name}.")
+        raise LabelError(
+            f"{path}: none of its {len(listed)} pictures is there, for instance {listed[0].name}: put them beside the "
+            "labels, or convert with --keep-missing."
+        )
     return Dataset(parts, report.relative_to(path if path.is_dir() else path.parent), wrong)
 
 
@@ -148,11 +152,17 @@ def _read_json(source: Source, clean: bool, report: Report) -> Part:
 
 
 def _read_text(source: Source, report: Report) -> Part:
-    texts = [read_field(file, source.pictures.find(file.name)) for file in source.files]
+    texts = [_read_listed(file, source) for file in source.files]
     names = zip(source.files, texts, strict=True)
     strange = [file.name for file, text in names if Path(file.name).stem != text.field.path.stem]
     report.fix(source, "text files are written otherwise than their pictures", strange)
     return Part(source, [text.field for text in texts], texts)
+
+
+def _read_listed(file: Traversable, source: Source) -> TextField:
+    listed = source.listing.get(file.name)
+    picture = source.pictures.find(listed.name if listed else file.name)
+    return read_field(file, picture, listed=listed)
 
 
 def _resolve(parts: list[Part], reading: str | None, report: Report) -> list[str]:

@@ -13,6 +13,7 @@ from itertools import compress, islice
 from pathlib import Path
 
 from bloodfilm.errors import LabelError
+from bloodfilm.io.lld.listing import Listed, read_listing
 from bloodfilm.io.lld.names import home_of, is_hidden, key, origin_of, split_of
 from bloodfilm.io.lld.pictures import Pictures, is_picture, picture_folders
 from bloodfilm.io.lld.text import count_columns
@@ -26,11 +27,13 @@ MOST_FOLDERS = 300
 class Source:
     """A json file, or the text files of one folder: the labels of one split of one subset.
 
-    `folder` is where they lie, or would lie were the zip around them extracted.
+    `folder` is where they lie, or would lie were the zip around them extracted; `listing` says which pictures text
+    files belong to, if a table beside them does.
     """
 
     files: tuple[Traversable, ...]
     folder: Path
+    listing: dict[str, Listed] = field(default_factory=dict, compare=False)
 
     @cached_property
     def columns(self) -> int:
@@ -135,9 +138,10 @@ def _sort(folder: Path, files: Iterable[Traversable], found: Found) -> None:
             found.zipped_pictures.append(str(file))
     if texts := tuple(file for file in files if file.name.lower().endswith(".txt")):
         known = Source(texts, folder).pictures
-        is_label = [bool(origin_of(file.name) or known.find(file.name)) for file in texts]
+        listing = read_listing(files)
+        is_label = [bool(file.name in listing or origin_of(file.name) or known.find(file.name)) for file in texts]
         found.other_texts += [str(file) for file, label in zip(texts, is_label, strict=True) if not label]
-        found.sources += [Source(tuple(compress(texts, is_label)), folder)] if any(is_label) else []
+        found.sources += [Source(tuple(compress(texts, is_label)), folder, listing)] if any(is_label) else []
 
 
 def looks_like_lld(folder: str | Path) -> bool:

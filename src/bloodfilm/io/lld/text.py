@@ -28,6 +28,7 @@ from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
 from bloodfilm.io.files import read_labels
 from bloodfilm.io.lld.attributes import lld_numbers
+from bloodfilm.io.lld.listing import LISTING, Listed, read_listing
 from bloodfilm.io.lld.names import origin_of, tidy
 from bloodfilm.io.lld.pictures import picture_size, pictures_beside
 from bloodfilm.vocabulary import LLD, UNKNOWN_CLASS, Vocabulary, normalise
@@ -47,7 +48,7 @@ CLASSES = "classes.txt"
 """The names of the types, one a line in order of their numbers, beside text of 5 columns."""
 
 MOST_TEXTS = 100
-"""Text labels of which `looks_like_yolo` reads the first row."""
+"""Text labels of which `text_columns` reads the first row."""
 
 SIDE = 640
 """Pixels a side of LLD's pictures, for labels whose picture is missing."""
@@ -107,15 +108,20 @@ def _row(line: str, place: str, classes: int) -> list[float]:
 
 
 def read_field(
-    file: Traversable, picture: Path | None, names: Sequence[str] = LLD.classes, vocabulary: Vocabulary = LLD
+    file: Traversable,
+    picture: Path | None,
+    names: Sequence[str] = LLD.classes,
+    vocabulary: Vocabulary = LLD,
+    listed: Listed | None = None,
 ) -> TextField:
     """Read a text file; boxes are cut at the picture's edge, those without area inside it left out with a warning.
 
     `names` are those of the class numbers; one that `vocabulary` lacks is an unknown type.
-    Without `picture` the field gets LLD's size and the path where its picture would lie beside `file`.
+    Without `picture` the field gets the size that is `listed`, else LLD's, and the path where its picture would lie
+    beside `file`.
     """
     rows, places = read_rows(file, len(names))
-    width, height = picture_size(picture) if picture else (SIDE, SIDE)
+    width, height = picture_size(picture) if picture else listed[1:] if listed else (SIDE, SIDE)
     shares = np.clip(rows[:, [1, 2, 1, 2]] + rows[:, [3, 4, 3, 4]] * (-0.5, -0.5, 0.5, 0.5), 0, 1)
     boxes = np.asarray(shares * (width, height, width, height), np.float32)
     inside = (boxes[:, :2] < boxes[:, 2:]).all(1)
@@ -127,17 +133,18 @@ def read_field(
     codes = np.array([vocabulary.class_code(name) for name in names], np.int16)[rows[:, 0].astype(int)]
     attributes = lld_numbers(rows[:, ATTRIBUTES], codes) if vocabulary == LLD else None
     cells = Cells(boxes[inside], codes=codes, attributes=attributes, vocabulary=vocabulary)  # type: ignore[arg-type]
-    name = picture.name if picture else f"{Path(tidy(file.name)).stem}.png"
-    path = picture or Path(str(file)).with_name(name)
-    field = Field(path, cells, width, height, name=tidy(name), origin=origin_of(name))
+    own = picture.name if picture else f"{Path(tidy(file.name)).stem}.png"
+    name = listed.name if listed else tidy(own)
+    path = picture or Path(str(file)).with_name(Path(name).name)
+    field = Field(path, cells, width, height, name=name, origin=origin_of(name))
     return TextField(field, rows[:, REGION], places[inside].tolist())
 
 
 def read_folder(folder: str | Path) -> list[Field]:
     """Read all text labels in and below `folder`; types are named by its ``classes.txt``, without one LLD's.
 
-    Pictures are beside the labels or in LLD's folders. Boxes on one that is not there are taken as on 640 x 640
-    px, and a warning says so.
+    Pictures are beside the labels or in LLD's folders; names and sizes are those of its ``pictures.csv``. Boxes on
+    one that is neither there nor listed are taken as on 640 x 640 px, and a warning says so.
 
     Raises
     ------
@@ -152,16 +159,19 @@ def read_folder(folder: str | Path) -> list[Field]:
     except ValueError as error:
         raise LabelError(f"{folder / CLASSES}: {error}") from None
     files = sorted(path for path in folder.rglob("*.txt") if path.name != CLASSES)
-    if not files and not (folder / CLASSES).is_file():
+    listing = read_listing([folder / LISTING] if (folder / LISTING).is_file() else [])
+    if not files and not (folder / CLASSES).is_file() and not (folder / LISTING).is_file():
         raise LabelError(f"{folder}: there are no text labels in it.")
     places = {place: pictures_beside(place) for place in {file.parent for file in files}}
     fields, missing = [], []
     for file in files:
-        picture = places[file.parent].find(file.name)
-        name = file.relative_to(folder).with_name(picture.name if picture else f"{file.stem}.png").as_posix()
-        field = read_field(file, picture, names, vocabulary).field
+        listed = listing.get(file.relative_to(folder).as_posix())
+        picture = places[file.parent].find(listed.name if listed else file.name)
+        own = file.relative_to(folder).with_name(picture.name if picture else f"{file.stem}.png").as_posix()
+        name = listed.name if listed else own
+        field = read_field(file, picture, names, vocabulary, listed).field
         fields.append(replace(field, name=name, path=picture or folder / name))
-        missing += [] if picture else [name]
+        missing += [] if picture or listed else [name]
     if missing:
         warnings.warn(
             f"{folder}: {len(missing)} pictures are not there, for instance {missing[0]}: boxes on them are taken as "
@@ -176,7 +186,12 @@ def _class_names(file: Path) -> tuple[str, ...]:
     return tuple(lines.split("\n")) if lines else ()
 
 
-def looks_like_yolo(folder: str | Path) -> bool:
-    """Tell if `folder` has a list of types beside text labels of 5 columns."""
-    texts = (path for path in Path(folder).rglob("*.txt") if path.name != CLASSES)
-    return (Path(folder) / CLASSES).is_file() and count_columns(islice(texts, MOST_TEXTS)) in (0, 5)
+def text_columns(folder: str | Path) -> int:
+    """Return 5 if `folder` lists types beside text labels of 5 columns, 12 if it lists pictures beside ones of 12.
+
+    0 if it does neither.
+    """
+    folder = Path(folder)
+    texts = (path for path in folder.rglob("*.txt") if path.name != CLASSES)
+    expected = 5 if (folder / CLASSES).is_file() else 12 if (folder / LISTING).is_file() else 0
+    return expected if expected and count_columns(islice(texts, MOST_TEXTS)) in (0, expected) else 0

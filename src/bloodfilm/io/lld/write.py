@@ -13,6 +13,7 @@ from bloodfilm.cells import Cells, Field
 from bloodfilm.io.entry import bboxes, label_files, name_of, shared_vocabulary
 from bloodfilm.io.files import replacing, replacing_folder
 from bloodfilm.io.lld.attributes import NOT_APPLICABLE_IN_JSON, NOT_APPLICABLE_IN_TEXT, SIZE
+from bloodfilm.io.lld.listing import write_listing
 from bloodfilm.io.lld.text import CLASSES
 from bloodfilm.vocabulary import LLD, UNKNOWN, UNKNOWN_CLASS
 
@@ -52,10 +53,11 @@ def _annotation(cells: Cells, row: int, names: Sequence[str]) -> dict[str, Any]:
 
 
 def write_text(folder: Path, fields: Sequence[Field], columns: int) -> None:
-    """Write `fields` as one text file a picture into a new folder, with 12 columns or 5, shares to 6 decimals.
+    """Write `fields` as one text file a picture into a new folder, with 12 columns or 5.
 
-    With 5 columns ``classes.txt`` names the types; an unknown one comes last. Cells of unknown type have no place
-    in 12 columns. Scores, labelled regions, ignored cells, red cells and platelets have none in either.
+    ``pictures.csv`` says names and sizes of the pictures. With 5 columns ``classes.txt`` names the types; an unknown
+    one comes last. Cells of unknown type have no place in 12 columns. Scores, labelled regions, ignored cells, red
+    cells and platelets have none in either.
     """
     names = list(shared_vocabulary(fields).classes)
     untyped = len(names) if columns == 5 else UNKNOWN
@@ -67,6 +69,7 @@ def write_text(folder: Path, fields: Sequence[Field], columns: int) -> None:
             (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             lines = _rows(each.cells, each.width, each.height, columns, untyped)
             (temporary / name).write_text("".join(lines), encoding="utf-8")
+        write_listing(temporary, files, fields)
         if columns == 5:
             (temporary / CLASSES).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
@@ -82,7 +85,7 @@ def _rows(cells: Cells, width: int, height: int, columns: int, untyped: int) -> 
     codes = np.where(cells.codes == UNKNOWN, untyped, cells.codes)
     rows = zip(codes.tolist(), boxes.tolist(), values.tolist(), strict=True)
     return [
-        " ".join([str(code), *(f"{v:.6f}" for v in box), *map(str, attributes)]) + "\n"
+        " ".join([str(code), *(f"{v:.12g}" for v in box), *map(str, attributes)]) + "\n"
         for code, box, attributes in rows
         if code != UNKNOWN
     ]
