@@ -101,7 +101,7 @@ def main() -> None:
     layer.mode = "select"
     settle()
 
-    gallery, ids = panel.gallery, panel.review.ids
+    gallery, ids = panel.view.gallery, panel.review.ids
     bar = gallery.verticalScrollBar()
     steps = [timed(lambda: bar.setValue(bar.value() + 60)) for _ in range(60)]
     lines.append(row("scroll the gallery by 60 px", steps, "33 ms (30 frames per second)"))

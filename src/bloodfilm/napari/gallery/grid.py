@@ -74,6 +74,11 @@ class GridModel(QAbstractListModel):
         for place in self.places(rows).tolist():
             self.dataChanged.emit(self.index(place), self.index(place))
 
+    @property
+    def cells(self) -> int:
+        """Number of cells that are shown."""
+        return int((self.items >= 0).sum())
+
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802  Qt's name
         return 0 if parent is not None and parent.isValid() else len(self.items)
 
