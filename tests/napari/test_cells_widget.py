@@ -136,6 +136,10 @@ def test_the_canvas_zooms_to_a_tiny_cell_and_leaves_a_view_that_shows_it_well(sh
     assert 0.1 < 60 * zoom / min(viewer_model.canvas.size) < 0.6
     layer.selected_data = {1}
     assert viewer_model.scene.camera.zoom == zoom
+    viewer_model.scene.camera.zoom = 0.9 * min(viewer_model.canvas.size) / 60
+    zoom = viewer_model.scene.camera.zoom
+    layer.selected_data = {0}
+    assert viewer_model.scene.camera.zoom == zoom, "what fits is not made smaller"
 
 
 def test_tiles_show_the_picture_at_one_scale(shown, picture: np.ndarray) -> None:
@@ -257,6 +261,7 @@ def test_a_cell_is_measured_beside_what_was_predicted(viewer_model, open_panel, 
     qtbot.waitUntil(lambda: "measured" in panel.panel.measures.text(), timeout=20_000)
     assert f"diameter {expected['cell_diameter_um']:.3g} µm" in panel.panel.measures.text()
     assert "contradicts cell size" in panel.panel.measures.text()
+    assert "cell_size" in layer.features["contradicted"][row], "the doubt of the cell counts it"
     layer.selected_data = set()
     assert not panel.panel.measures.text()
 

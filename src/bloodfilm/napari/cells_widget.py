@@ -19,6 +19,7 @@ from bloodfilm.napari.gallery.review_bar import ReviewBar
 from bloodfilm.napari.gallery.table import bare, shows_cells
 from bloodfilm.napari.keys import keys
 from bloodfilm.napari.review import Review
+from bloodfilm.napari.shapes import go_to
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -162,9 +163,9 @@ class CellsWidget(QWidget):
             for name in LOOKS:
                 getattr(self.crops.cutter.layer.events, name).disconnect(self._on_look)
             self.crops.close()
-            self.crops = None
+            self.crops = self.view.crops = None
         if image is not None:
-            self.crops = Crops(image)
+            self.crops = self.view.crops = Crops(image)
             self.crops.arrived.connect(self._on_arrived)
             for name in LOOKS:
                 getattr(image.events, name).connect(self._on_look)
@@ -210,11 +211,12 @@ class CellsWidget(QWidget):
         """Show cells that were edited."""
         assert self.cells is not None
         self.message.hide()
+        before = self.cells.table
         rows = self.cells.refresh(ids)
         if rows is None:
             self._reload_soon.start()
             return
-        self.view.refresh(rows)
+        self.view.refresh(rows, before)
         self._show_selected()
 
     def _tell(self, message: str) -> None:
@@ -258,7 +260,7 @@ class CellsWidget(QWidget):
     def _go_to(self, row: int) -> None:
         assert self.cells is not None
         if row < len(self.cells.corners):
-            self.cells.go_to(self.viewer, int(row))
+            go_to(self.viewer, self.cells.layer, self.cells.corners[row])
 
     def _show_selected(self) -> None:
         assert self.cells is not None and self.panel is not None
@@ -273,8 +275,11 @@ class CellsWidget(QWidget):
         self.measurer.want(image, self.cells, rows[0] if len(rows) == 1 else None)
 
     def _on_measured(self, row: int | None, found: Measured | None) -> None:
-        if self.panel is not None:
-            self.panel.show_measures(found)
+        """Show what was measured of a cell; what it contradicts makes the cell more doubtful."""
+        assert self.cells is not None and self.panel is not None
+        self.panel.show_measures(found)
+        if found is not None and self.review is not None:
+            self.review.note_contradicted(self.cells.ids[row], found.contradicted)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  Qt's name
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Shapes
 
+TINY, ZOOMED = 0.08, 0.3
+"""Shares of the canvas: a cell that is smaller than the first is zoomed to the second."""
+
 
 def frame_of(layer: Shapes, shapes: bool = True) -> pd.DataFrame:
     """Return the features of `layer`, and its `shapes`, as a table of `bloodfilm.review.edits`."""
@@ -51,12 +54,17 @@ def recolour(layer: Shapes, rows: Sequence[int], colours: npt.NDArray[np.float32
         layer.events.edge_color()
 
 
-def centre_on(viewer: ViewerModel, vertices: npt.NDArray[Any], layer: Shapes) -> None:
-    """Bring a shape of `layer` to the middle of the canvas, on its slice of a stack."""
-    world = np.asarray(layer.data_to_world(np.asarray(vertices, float).mean(0)))
-    if len(world) > 2:
-        point = np.array(viewer.dims.point)
-        point[-len(world) : -2] = world[:-2]
-        viewer.dims.point = tuple(point)
-    camera = viewer.scene.camera
-    camera.center = (*camera.center[:-2], *world[-2:])
+def go_to(viewer: ViewerModel, layer: Shapes, points: npt.ArrayLike) -> None:
+    """Bring what lies around `points` (N, D) of `layer` to the middle of the canvas, on its slice of a stack.
+
+    The zoom changes only where it would be tiny, or not fit.
+    """
+    points = np.asarray(points, float)
+    low, high = (np.asarray(layer.data_to_world(corner)) for corner in (points.min(0), points.max(0)))
+    centre, first = (low + high) / 2, viewer.dims.ndim - len(low)
+    for axis, value in enumerate(centre[:-2]):
+        viewer.dims.set_point(first + axis, float(value))
+    camera, side, room = viewer.scene.camera, float(np.abs(high - low)[-2:].max()), float(min(viewer.canvas.size))
+    camera.center = (0.0, *centre[-2:].tolist())
+    if side and not TINY < side * camera.zoom / room < 1:
+        camera.zoom = ZOOMED * room / side

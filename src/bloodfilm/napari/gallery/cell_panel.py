@@ -159,7 +159,9 @@ class CellPanel(QWidget):
             facts = [f"{name} {value}" for name, value in measured.facts.items()]
             lines = [f"measured: {' · '.join(facts)}" if facts else f"not measured: {measured.reason}"]
             if measured.contradicted:
-                lines.append(f"<span style='color:{DOUBTFUL}'>contradicts {', '.join(measured.contradicted)}</span>")
+                lines.append(
+                    f"<span style='color:{DOUBTFUL}'>contradicts {', '.join(map(label, measured.contradicted))}</span>"
+                )
         self.measures.setText("<br>".join(lines))
 
 

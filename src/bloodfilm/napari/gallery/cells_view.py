@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
@@ -20,6 +21,7 @@ from bloodfilm.napari.gallery.grid import Gallery, Tile
 from bloodfilm.napari.gallery.layer_cells import LayerCells
 from bloodfilm.napari.gallery.table import SCORE, TYPE, UNSEEN, label
 from bloodfilm.palette import REVIEW_COLOURS, UNKNOWN_COLOUR
+from bloodfilm.review.rules import differing
 from bloodfilm.review.states import REVIEW
 
 
@@ -96,13 +98,26 @@ class CellsView(QWidget):
         self._show_legend()
         self.arrange()
 
-    def refresh(self, rows: npt.NDArray[np.intp]) -> None:
-        """Show cells that were edited where they stand: they take their new place when the user wants it."""
+    def refresh(self, rows: npt.NDArray[np.intp], before: pd.DataFrame) -> None:
+        """Show the cells of `rows`, which were otherwise in the table `before`, where they stand.
+
+        They take their new place when the user wants it.
+        """
         self._prepare_tiles()
         self.gallery.grid.refresh(rows)
         self._show_legend()
         self._count()
-        self.stale.show()
+        if self._misplaced(rows, before):
+            self.stale.show()
+
+    def _misplaced(self, rows: npt.NDArray[np.intp], before: pd.DataFrame) -> bool:
+        """Tell if the columns that say which cells stand where are different from `before`."""
+        assert self.cells is not None
+        table = self.cells.table
+        names = {self.group.currentData(), self.sort.currentData(), *self.filter.conditions} & set(table)
+        return any(
+            name not in before or differing(before[name].iloc[rows], table[name].iloc[rows]).any() for name in names
+        )
 
     def _offer_columns(self) -> None:
         assert self.cells is not None

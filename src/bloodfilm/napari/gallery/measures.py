@@ -10,7 +10,7 @@ import numpy as np
 
 from bloodfilm.cells import Cells, Scale
 from bloodfilm.napari import pictures
-from bloodfilm.napari.gallery.table import label, um_per_px
+from bloodfilm.napari.gallery.table import um_per_px
 from bloodfilm.napari.layers import layer_vocabulary
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def measuring(image: Image, cells: LayerCells, row: int) -> Callable[[], Measure
         numbers: dict[str, Any] = table.iloc[0].to_dict()
         known = {name: numbers[name] for name in FACTS if np.isfinite(numbers[name])}
         facts = {FACTS[name][0]: f"{value:.3g}{FACTS[name][1]}" for name, value in known.items()}
-        against = [label(str(name)) for name in verdicts.index[(~verdicts).fillna(False)]]
+        against = [str(name) for name in verdicts.index[(~verdicts).fillna(False)]]
         return Measured(facts, against, str(numbers[REASON]))
 
     return measure_it
