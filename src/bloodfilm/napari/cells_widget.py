@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
 
 from bloodfilm.errors import UserError
+from bloodfilm.napari.feature_tables import fit_quickly
 from bloodfilm.napari.gallery.cell_panel import CROP, CellPanel
 from bloodfilm.napari.gallery.cells_view import CellsView
 from bloodfilm.napari.gallery.crops import Crops, picture_below
@@ -250,6 +251,7 @@ class CellsWidget(QWidget):
 
     def _on_selected(self) -> None:
         assert self.cells is not None
+        fit_quickly(self)
         rows = self.cells.layer.selected_data
         if self.view.gallery.rows() != rows:
             self.view.gallery.follow(rows)

@@ -20,7 +20,7 @@ from bloodfilm.napari import keys
 from bloodfilm.napari.gallery.colouring import faded
 from bloodfilm.napari.layer_view import Colours, LayerView
 from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, new_ids
-from bloodfilm.napari.shapes import frame_of, go_to
+from bloodfilm.napari.shapes import draw_selections_once, frame_of, go_to
 from bloodfilm.palette import colour
 from bloodfilm.review.edits import ID, VERTICES, Edit, History, change
 from bloodfilm.review.rules import consequences
@@ -83,6 +83,7 @@ class Review:
         layer.events.data.connect(self._on_data)
         layer.events.features.connect(self._on_features)
         layer.selected_data.events.items_changed.connect(self._on_selection)
+        draw_selections_once(layer)
         keys.bind(self)
 
     @classmethod
@@ -298,7 +299,7 @@ class Review:
             noted = pd.Series(known, table.index)
             noted.iloc[row] = words
             self.session.history.table = table.assign(**{CONTRADICTED: noted})
-            self._view.update([])
+            self._view.update([], [CONTRADICTED])
             self.changed.emit([cell])
 
     def saved(self) -> None:

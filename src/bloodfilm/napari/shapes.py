@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bloodfilm.napari.layers import drawn_features
 from bloodfilm.review.edits import ID, KIND, SHAPE, VERTICES
 
 if TYPE_CHECKING:
@@ -39,7 +40,46 @@ def fill(layer: Shapes, shapes: pd.DataFrame, features: pd.DataFrame, colours: n
         if len(shapes):
             drawn = list(zip(shapes[VERTICES], shapes[KIND], strict=True))
             layer.add(drawn, edge_color=colours, face_color="transparent", edge_width=width)
-    layer.features = features
+    set_features(layer, features)
+
+
+def set_features(layer: Shapes, features: pd.DataFrame, columns: Iterable[str] | None = None) -> None:
+    """Give `layer` its features, and what a shape that the user draws has of each.
+
+    If it is known which `columns` changed, and they hold values of the same types as before, napari need not look
+    through all others: 25 ms for 10,000 shapes.
+    """
+    shown = layer.features
+    if columns is not None and shown.dtypes.equals(features.dtypes):
+        for name in columns:
+            shown[name] = features[name]
+        layer.events.features()
+    else:
+        layer.features = features
+        layer.feature_defaults = drawn_features(features)
+
+
+def draw_selections_once(layer: Shapes) -> None:
+    """Keep napari from drawing all shapes of `layer` anew at each selection, for a width of edges that stays.
+
+    It makes that of the selected shapes the current one and announces this, whereupon all shapes are uploaded: at
+    10,000 of them a quarter of what a selection takes.
+    """
+    announced, selection = layer.events.edge_width, layer.selected_data.events.items_changed
+    blocked: list[bool] = []
+
+    def before() -> None:
+        if not blocked and set(layer.edge_width) == {layer.current_edge_width}:
+            blocked.append(True)
+            announced.block()
+
+    def after() -> None:
+        if blocked:
+            blocked.clear()
+            announced.unblock()
+
+    selection.connect(before, priority=1)
+    selection.connect(after, priority=-1)
 
 
 def recolour(layer: Shapes, rows: Sequence[int], colours: npt.NDArray[np.float32]) -> None:
