@@ -51,7 +51,7 @@ def set_features(layer: Shapes, features: pd.DataFrame, columns: Iterable[str] |
     """
     shown = layer.features
     if columns is not None and shown.dtypes.equals(features.dtypes):
-        for name in columns:
+        for name in (ID, *columns):  # a user may have changed ids, which count for nothing
             shown[name] = features[name]
         layer.events.features()
     else:
