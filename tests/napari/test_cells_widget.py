@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -15,11 +16,11 @@ from napari.layers import Shapes
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QTableView
 
-from bloodfilm.cells import Cells, Scale
+from bloodfilm.cells import Cells, Field, Scale
 from bloodfilm.film.measure import measure
 from bloodfilm.napari.cells_widget import CellsWidget
 from bloodfilm.napari.gallery.arrangement import Range
-from bloodfilm.napari.layers import cells_layer, to_rectangles
+from bloodfilm.napari.layers import cells_layer, describe, to_rectangles
 from bloodfilm.palette import apart, colour, ramp
 from bloodfilm.synth import draw_field
 from bloodfilm.vocabulary import LLD
@@ -246,6 +247,32 @@ def test_measured_size_is_in_micrometres_where_the_scale_is_known(viewer_model, 
     assert f"{np.sqrt(50 * 0.1 * 60 * 0.2):.1f} µm across" in panel.panel.facts.text()
 
 
+def test_crops_of_squeezed_pictures_show_round_cells_round_each_by_its_own_scale(
+    viewer_model, open_panel, picture, cells
+) -> None:
+    stack = np.stack([picture, picture])
+    viewer_model.add_image(stack, rgb=True, name="field")
+    squeezed = Scale((0.2, 0.1), 0.01, 30, True, (1, 1))
+    scaled = replace(cells, scale=squeezed), replace(cells, scale=replace(squeezed, um_per_px=(0.1, 0.1)))
+    pictures = {(i,): describe(Field(Path("x"), each, 200, 160)) for i, each in enumerate(scaled)}
+    arguments = cells_layer(cells, "field cells", (0,), {"pictures": pictures})
+    arguments["data"] = arguments["data"][:2] + to_rectangles(cells.boxes[2:], (1,))
+    viewer_model.add_shapes(arguments.pop("data"), **arguments)
+    panel = open_panel()
+    assert [place.high for place in panel.view.places] == [2, 2, 1]
+    place = panel.view.places[1]
+    width, height = round(place.side), round(2 * place.side)
+    crop = panel.crops.cutter.cut(place, width)
+    top, left = round(65 - height / 2), round(125 - width / 2)
+    part = picture[top : top + height, left : left + width]
+    assert crop.shape == (width, width, 3) and part.shape == (height, width, 3)
+    np.testing.assert_allclose(crop.mean((0, 1)), part.mean((0, 1)), atol=2)
+    layer = panel.cells.layer
+    layer.selected_data = {2}
+    sides = np.ptp(cells.boxes[2].reshape(2, 2), axis=0)
+    assert f"{np.sqrt(sides.prod()) * 0.1:.1f} µm across" in panel.panel.facts.text()
+
+
 def test_a_cell_is_measured_beside_what_was_predicted(viewer_model, open_panel, qtbot) -> None:
     picture, cells = draw_field(480, 360, white_cells=3, seed=4)
     tiny = cells.attributes.copy()
@@ -258,12 +285,14 @@ def test_a_cell_is_measured_beside_what_was_predicted(viewer_model, open_panel, 
     row = int(np.flatnonzero(inside)[0])
     layer.selected_data = {row}
     expected = measure(picture, replace(cells, scale=scale)).iloc[row]
-    qtbot.waitUntil(lambda: "measured" in panel.panel.measures.text(), timeout=20_000)
-    assert f"diameter {expected['cell_diameter_um']:.3g} µm" in panel.panel.measures.text()
-    assert "contradicts cell size" in panel.panel.measures.text()
+    shown = panel.panel.measures
+    qtbot.waitUntil(lambda: "measured" in shown.head.text(), timeout=20_000)
+    assert shown.facts["diameter"].text() == f"diameter {expected['cell_diameter_um']:.3g} µm"
+    assert "micrometres" in shown.facts["diameter"].toolTip()
+    assert "contradicts cell size" in shown.head.toolTip() and panel.panel.titles["cell_size"].toolTip()
     assert "cell_size" in layer.features["contradicted"][row], "the doubt of the cell counts it"
     layer.selected_data = set()
-    assert not panel.panel.measures.text()
+    assert not shown.head.text() and not shown.facts["diameter"].text()
 
 
 @pytest.mark.parametrize("lazy", [False, True])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QLabel, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QLabel, QScrollArea, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from bloodfilm.errors import UserError
 from bloodfilm.napari.feature_tables import fit_quickly
@@ -30,6 +31,9 @@ NOTHING = (
     "<b>No cells to look through yet.</b><br><br>Press <i>Detect white blood cells</i> in its panel (menu Plugins), "
     "or open labels with <i>File → Open</i>.<br><br>If there are cells, select their layer in the list of layers."
 )
+LEAST = 300
+"""Height of legend and gallery in pixels; what a legend of many lines asks for is that of a narrower panel."""
+
 LOOKS = ("contrast_limits", "gamma", "colormap", "data")
 
 
@@ -43,9 +47,10 @@ class CellsWidget(QWidget):
         self.crops: Crops | None = None
         self.panel: CellPanel | None = None
         self.review: Review | None = None
-        self._on_canvas = False
+        self._on_canvas = self._by_hand = False
         self._build()
-        self._reload_soon = _once(self, self._reload)
+        self._reload_soon, self._share_soon = _once(self, self._reload), _once(self, self._share_height)
+        self.parts.splitterMoved.connect(self._on_splitter)
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.inserted.connect(self._follow_active)
         self.viewer.layers.events.removed.connect(self._on_removed)
@@ -55,6 +60,7 @@ class CellsWidget(QWidget):
     def _build(self) -> None:
         self.setMinimumWidth(370)
         self.view = CellsView()
+        self.view.setMinimumHeight(LEAST)
         self.view.arranged.connect(self._on_arranged)
         self.view.gallery.chosen.connect(self._on_chosen)
         self.view.gallery.opened.connect(self._go_to)
@@ -73,8 +79,10 @@ class CellsWidget(QWidget):
         self.message.setWordWrap(True)
         self.message.setStyleSheet("color: #ff6b6b")
         self.message.hide()
-        self.detail.addWidget(self.hint)
-        self.detail.addStretch()
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.hint)
+        self.detail.addWidget(_Scrolled(self.pages))
         self.detail.addWidget(self.message)
         self.detail.addWidget(self.bar)
         self.parts = QSplitter(Qt.Orientation.Vertical)
@@ -134,9 +142,16 @@ class CellsWidget(QWidget):
             self.view.gallery.set_keys(acts)
         self.panel.class_picked.connect(self._on_class)
         self.panel.attribute_picked.connect(self._on_attribute)
-        self.detail.insertWidget(0, self.panel)
-        self.below.setMinimumHeight(self.panel.sizeHint().height() + self.bar.sizeHint().height())
+        self.pages.addWidget(self.panel)
         self._reload(fresh=True)
+        self._share_soon.start()
+
+    def _share_height(self) -> None:
+        """Give the panel of a cell the height it wants if there is room, until the user says else."""
+        if self._by_hand:
+            return
+        height, wanted = self.parts.height(), self.below.sizeHint().height() + self.parts.handleWidth()
+        self.parts.setSizes([max(height - wanted, LEAST), wanted])
 
     def _let_go(self) -> None:
         """Forget the layer that was shown."""
@@ -152,6 +167,7 @@ class CellsWidget(QWidget):
             self.cells.layer.selected_data.events.items_changed.disconnect(self._on_selected)
         self._show_picture(None)
         if self.panel is not None:
+            self.pages.removeWidget(self.panel)
             self.panel.setParent(None)
             self.panel.deleteLater()
         self.view.gallery.set_keys({})
@@ -268,8 +284,7 @@ class CellsWidget(QWidget):
         assert self.cells is not None and self.panel is not None
         rows = [int(row) for row in self.cells.layer.selected_data if row < len(self.cells.table)]
         self.bar.refresh()
-        self.panel.setVisible(bool(rows))
-        self.hint.setVisible(not rows)
+        self.pages.setCurrentWidget(self.panel if rows else self.hint)
         if rows:
             crop = self.view.crop(rows[0], CROP) if len(rows) == 1 else None
             self.panel.show_cells(self.cells.table.iloc[rows], crop)
@@ -282,6 +297,13 @@ class CellsWidget(QWidget):
         self.panel.show_measures(found)
         if found is not None and self.review is not None:
             self.review.note_contradicted(self.cells.ids[row], found.contradicted)
+
+    def _on_splitter(self) -> None:
+        self._by_hand = True
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
+        super().resizeEvent(event)
+        self._share_soon.start()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  Qt's name
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
@@ -300,6 +322,20 @@ class CellsWidget(QWidget):
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         if self._during_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._during_drag)
+
+
+class _Scrolled(QScrollArea):
+    """A widget that wants all of its height and can do with less: screens are small."""
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(widget)
+
+    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        return self.widget().sizeHint()
 
 
 def _once(parent: QWidget, act: Any) -> QTimer:

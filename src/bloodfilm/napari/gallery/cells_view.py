@@ -24,6 +24,9 @@ from bloodfilm.palette import REVIEW_COLOURS, UNKNOWN_COLOUR
 from bloodfilm.review.rules import differing
 from bloodfilm.review.states import REVIEW
 
+FILTERED = "No cell meets these filters. Take one of them away above: click on its ✕."
+EMPTY = "This layer has no cells. Draw a box around one on the picture: press R."
+
 
 class CellsView(QWidget):
     """Shows the cells of a layer as the user wants them coloured, grouped, sorted and filtered."""
@@ -73,7 +76,7 @@ class CellsView(QWidget):
         ):
             widget.setToolTip(tip)
             widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            widget.setMinimumContentsLength(8)
+            widget.setMinimumContentsLength(5)
             line, column = divmod(place, 2)
             grid.addWidget(QLabel(name), line, 3 * column)
             grid.addWidget(widget, line, 3 * column + 1, 1, 1 if widget is self.sort else 2)
@@ -148,6 +151,7 @@ class CellsView(QWidget):
             self.filter.conditions,
         )
         self._prepare_tiles()
+        self.gallery.nothing = FILTERED if len(self.cells.table) else EMPTY
         self.gallery.grid.show(groups, len(self.cells.table))
         self._count()
         self.stale.hide()

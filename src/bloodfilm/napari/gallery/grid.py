@@ -19,7 +19,18 @@ from qtpy.QtCore import (
     Qt,
     Signal,
 )
-from qtpy.QtGui import QColor, QFont, QFontMetrics, QImage, QKeySequence, QPainter, QPen, QResizeEvent, QShortcut
+from qtpy.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QImage,
+    QKeySequence,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QShortcut,
+)
 from qtpy.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from bloodfilm.napari.gallery.arrangement import Group
@@ -191,6 +202,7 @@ class Gallery(QListView):
         self.tile, self.title_colour = tile, title_colour
         self.grid = GridModel(self)
         self.wanted = 84
+        self.nothing = ""
         self._following = False
         self._shortcuts: list[QShortcut] = []
         self.setModel(self.grid)
@@ -250,6 +262,14 @@ class Gallery(QListView):
         width = self.viewport().width() - 1  # Qt breaks lines that fill it
         tile = width // max(round(width / side), 1)
         self.setGridSize(QSize(tile, tile + STRIP))
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+        super().paintEvent(event)
+        if not len(self.grid.items):
+            painter = QPainter(self.viewport())
+            painter.setPen(self.palette().text().color())
+            inside = self.viewport().rect().adjusted(20, 20, -20, -20)
+            painter.drawText(inside, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.nothing)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
         self.show_tiles(self.wanted)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bloodfilm.napari.gallery.colouring import Colouring, faded
 from bloodfilm.napari.gallery.crops import Place
-from bloodfilm.napari.gallery.table import TYPE, bounds, cell_table
+from bloodfilm.napari.gallery.table import TYPE, bounds, cell_table, squeeze, um_per_px
 from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary
 from bloodfilm.napari.shapes import recolour
 
@@ -79,18 +79,21 @@ class LayerCells:
         return rows
 
     def places(self, image: Image, point: Sequence[float]) -> list[Place]:
-        """Return the square of `image` that shows each cell; `point` says where a stack is if cells do not."""
+        """Return what of `image` shows each cell; `point` says where a stack is if cells do not."""
         if not len(self.corners):
             return []
         matrix, offset = _affine(self.layer, image, point)
         ends = np.sort(self.corners @ matrix.T + offset, axis=1)
-        sides = np.ptp(ends[:, :, -2:], axis=1).max(1)
+        high = squeeze(um_per_px(self.layer, self.corners))
+        sides = (np.ptp(ends[:, :, -2:], axis=1) / np.stack([high, np.ones_like(high)], axis=1)).max(1)
         common = min(sides.max(), OUTLIER * float(np.percentile(sides, 95))) * MARGIN
         centres = ends.mean(1)
         indices = np.rint(ends[:, 0, :-2]).astype(int).tolist()
         return [
-            Place(x, y, max(common, side * MARGIN), tuple(index))
-            for (y, x), side, index in zip(centres[:, -2:].tolist(), sides.tolist(), indices, strict=True)
+            Place(x, y, max(common, side * MARGIN), tuple(index), each)
+            for (y, x), side, index, each in zip(
+                centres[:, -2:].tolist(), sides.tolist(), indices, high.tolist(), strict=True
+            )
         ]
 
 
