@@ -19,7 +19,7 @@ from bloodfilm.errors import UserError
 from bloodfilm.napari import keys
 from bloodfilm.napari.gallery.colouring import faded
 from bloodfilm.napari.layer_view import Colours, LayerView
-from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, new_ids
+from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, new_ids, plain
 from bloodfilm.napari.shapes import draw_selections_once, frame_of, go_to
 from bloodfilm.palette import colour
 from bloodfilm.review.edits import ID, VERTICES, Edit, History, change
@@ -371,8 +371,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 def _about(layer: Shapes) -> dict[str, Any]:
     """Return what a session needs to know to restore `layer`, and where its journal is to lie."""
     known = layer.metadata[METADATA_KEY]
-    told = ("name", "width", "height")
-    pictures = [[list(index), {n: at[n] for n in told}] for index, at in known.get("pictures", {}).items()]
+    pictures = [[list(index), plain(told)] for index, told in known.get("pictures", {}).items()]
     about = {"name": layer.name, "ndim": layer.ndim, "metadata": known | {"pictures": pictures}}
     source = known.get("source")
     return {"source": Path(source) if source else None, "name": known.get("picture", layer.name), "about": about}
