@@ -267,7 +267,8 @@ class DetectWidget(QWidget):
 
     def _on_look(self) -> None:
         self.viewer.layers.selection.active = self._result_layer()
-        self.viewer.window.add_plugin_dock_widget("bloodfilm", "Look through the cells")
+        dock, _ = self.viewer.window.add_plugin_dock_widget("bloodfilm", "Look through the cells", tabify=True)
+        dock.raise_()
 
     def _on_table(self) -> None:
         self.viewer.layers.selection.active = self._result_layer()
