@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QLabel, QScrollArea, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from bloodfilm.errors import UserError
 from bloodfilm.napari.feature_tables import fit_quickly
 from bloodfilm.napari.gallery.cell_panel import CROP, CellPanel
 from bloodfilm.napari.gallery.cells_view import CellsView
 from bloodfilm.napari.gallery.crops import Crops, picture_below
+from bloodfilm.napari.gallery.halves import Halves, Scrolled
 from bloodfilm.napari.gallery.layer_cells import LayerCells
 from bloodfilm.napari.gallery.measurer import Measurer
 from bloodfilm.napari.gallery.measures import Measured
@@ -47,10 +47,9 @@ class CellsWidget(QWidget):
         self.crops: Crops | None = None
         self.panel: CellPanel | None = None
         self.review: Review | None = None
-        self._on_canvas = self._by_hand = False
+        self._on_canvas = False
         self._build()
-        self._reload_soon, self._share_soon = _once(self, self._reload), _once(self, self._share_height)
-        self.parts.splitterMoved.connect(self._on_splitter)
+        self._reload_soon = _once(self, self._reload)
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.inserted.connect(self._follow_active)
         self.viewer.layers.events.removed.connect(self._on_removed)
@@ -60,7 +59,6 @@ class CellsWidget(QWidget):
     def _build(self) -> None:
         self.setMinimumWidth(370)
         self.view = CellsView()
-        self.view.setMinimumHeight(LEAST)
         self.view.arranged.connect(self._on_arranged)
         self.view.gallery.chosen.connect(self._on_chosen)
         self.view.gallery.opened.connect(self._go_to)
@@ -82,14 +80,10 @@ class CellsWidget(QWidget):
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.pages = QStackedWidget()
         self.pages.addWidget(self.hint)
-        self.detail.addWidget(_Scrolled(self.pages))
+        self.detail.addWidget(Scrolled(self.pages))
         self.detail.addWidget(self.message)
         self.detail.addWidget(self.bar)
-        self.parts = QSplitter(Qt.Orientation.Vertical)
-        self.parts.setChildrenCollapsible(False)
-        self.parts.addWidget(self.view)
-        self.parts.addWidget(self.below)
-        self.parts.setStretchFactor(0, 1)
+        self.parts = Halves(self.view, self.below, LEAST)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.parts)
@@ -144,14 +138,7 @@ class CellsWidget(QWidget):
         self.panel.attribute_picked.connect(self._on_attribute)
         self.pages.addWidget(self.panel)
         self._reload(fresh=True)
-        self._share_soon.start()
-
-    def _share_height(self) -> None:
-        """Give the panel of a cell the height it wants if there is room, until the user says else."""
-        if self._by_hand:
-            return
-        height, wanted = self.parts.height(), self.below.sizeHint().height() + self.parts.handleWidth()
-        self.parts.setSizes([max(height - wanted, LEAST), wanted])
+        self.parts.share()
 
     def _let_go(self) -> None:
         """Forget the layer that was shown."""
@@ -298,13 +285,6 @@ class CellsWidget(QWidget):
         if found is not None and self.review is not None:
             self.review.note_contradicted(self.cells.ids[row], found.contradicted)
 
-    def _on_splitter(self) -> None:
-        self._by_hand = True
-
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
-        super().resizeEvent(event)
-        self._share_soon.start()
-
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  Qt's name
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._end()
@@ -322,20 +302,6 @@ class CellsWidget(QWidget):
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         if self._during_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._during_drag)
-
-
-class _Scrolled(QScrollArea):
-    """A widget that wants all of its height and can do with less: screens are small."""
-
-    def __init__(self, widget: QWidget) -> None:
-        super().__init__()
-        self.setWidgetResizable(True)
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(widget)
-
-    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
-        return self.widget().sizeHint()
 
 
 def _once(parent: QWidget, act: Any) -> QTimer:

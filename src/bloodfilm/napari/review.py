@@ -296,7 +296,7 @@ class Review:
         known = table[CONTRADICTED].to_numpy(object) if CONTRADICTED in table else np.full(len(table), "", object)
         row = table.index.get_loc(cell)
         if known[row] != words:
-            noted = pd.Series(known, table.index)
+            noted = pd.Series(known, table.index, copy=True)
             noted.iloc[row] = words
             self.session.history.table = table.assign(**{CONTRADICTED: noted})
             self._view.update([], [CONTRADICTED])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FACTS = {
     "cell_diameter_um": ("diameter", " µm"),
-    "nucleus_cytoplasm_ratio": ("nucleus / cytoplasm", ""),
+    "nucleus_cytoplasm_ratio": ("N/C ratio", ""),
     "nucleus_solidity": ("nuclear solidity", ""),
     "nucleus_lobes": ("lobes", ""),
     "chromatin_contrast": ("chromatin contrast", ""),
