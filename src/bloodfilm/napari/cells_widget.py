@@ -31,7 +31,7 @@ NOTHING = (
     "<b>No cells to look through yet.</b><br><br>Press <i>Detect white blood cells</i> in its panel (menu Plugins), "
     "or open labels with <i>File → Open</i>.<br><br>If there are cells, select their layer in the list of layers."
 )
-LEAST = 300
+LEAST = 340
 """Height of legend and gallery in pixels; what a legend of many lines asks for is that of a narrower panel."""
 
 LOOKS = ("contrast_limits", "gamma", "colormap", "data")
