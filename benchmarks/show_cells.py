@@ -55,7 +55,7 @@ def review_some(panel: CellsWidget) -> None:
     panel.review.accept(ids[4:22:3])
     panel.review.set_class(ids[5:6], "Basophil")
     panel.review.reject(ids[7:8])
-    panel.stale.click()
+    panel.view.stale.click()
 
 
 def main() -> None:
@@ -81,12 +81,12 @@ def main() -> None:
     viewer.reset_view()
     layer = panel.cells.layer
     review_some(panel)
-    layer.selected_data = {panel.gallery.grid.items[3]}
+    layer.selected_data = {panel.view.gallery.grid.items[3]}
     shot(args.out / "cells.png")
     layer.selected_data = set()
-    choose(panel.colour, "nuclear_shape")
-    choose(panel.group, None)
-    choose(panel.sort, "doubt")
+    choose(panel.view.colour, "nuclear_shape")
+    choose(panel.view.group, None)
+    choose(panel.view.sort, "doubt")
     viewer.reset_view()
     shot(args.out / "cells-doubt.png")
     viewer.close()

@@ -82,7 +82,7 @@ def main() -> None:
 
     arguments = cells_layer(cells, "film cells")
     data = arguments.pop("data")
-    edits = iter(range(0, count, count // (5 * TIMES)))
+    edits = iter(range(0, count, count // (7 * TIMES)))
     settle()
     add = timed(lambda: viewer.add_shapes(data, **arguments))
     lines.append(row(f"napari alone: add {count} cells", [add], ""))
@@ -101,7 +101,7 @@ def main() -> None:
     layer.mode = "select"
     settle()
 
-    gallery, ids = panel.gallery, panel.review.ids
+    gallery, ids = panel.view.gallery, panel.review.ids
     bar = gallery.verticalScrollBar()
     steps = [timed(lambda: bar.setValue(bar.value() + 60)) for _ in range(60)]
     lines.append(row("scroll the gallery by 60 px", steps, "33 ms (30 frames per second)"))
@@ -117,6 +117,8 @@ def main() -> None:
     settle()
     pick = [timed(lambda: features.table.selectRow(next(edits))) for _ in range(TIMES)]
     lines.append(row("select a row of napari's table", pick, "100 ms"))
+    change = [timed(lambda: panel.review.set_class([ids[next(edits)]], "Monocyte")) for _ in range(TIMES)]
+    lines.append(row("change a type with that table open", change, "100 ms"))
     print("\n".join(lines))
     viewer.close()
 

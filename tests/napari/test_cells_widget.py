@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -15,11 +16,11 @@ from napari.layers import Shapes
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QTableView
 
-from bloodfilm.cells import Cells, Scale
+from bloodfilm.cells import Cells, Field, Scale
 from bloodfilm.film.measure import measure
 from bloodfilm.napari.cells_widget import CellsWidget
 from bloodfilm.napari.gallery.arrangement import Range
-from bloodfilm.napari.layers import cells_layer, to_rectangles
+from bloodfilm.napari.layers import cells_layer, describe, to_rectangles
 from bloodfilm.palette import apart, colour, ramp
 from bloodfilm.synth import draw_field
 from bloodfilm.vocabulary import LLD
@@ -60,16 +61,16 @@ def shown(viewer_model, open_panel, picture: np.ndarray, cells: Cells) -> tuple[
 
 
 def titles(panel: CellsWidget) -> list[str]:
-    return [group.title for group in panel.gallery.grid.groups]
+    return [group.title for group in panel.view.gallery.grid.groups]
 
 
 def rows(panel: CellsWidget) -> list[int]:
-    return [int(row) for group in panel.gallery.grid.groups for row in group.rows]
+    return [int(row) for group in panel.view.gallery.grid.groups for row in group.rows]
 
 
 def click(panel: CellsWidget, row: int, qtbot, modifier=Qt.KeyboardModifier.NoModifier) -> None:
     """Click on the tile of a cell with the mouse."""
-    gallery = panel.gallery
+    gallery = panel.view.gallery
     place = gallery.visualRect(gallery.grid.index(int(gallery.grid.places([row])[0]))).center()
     qtbot.mouseClick(gallery.viewport(), Qt.MouseButton.LeftButton, modifier, place)
 
@@ -88,7 +89,7 @@ def test_cells_stand_in_groups_of_their_type(shown) -> None:
     panel, _ = shown
     assert titles(panel) == ["Myeloblast", "Neutrophil", "unknown type"]
     assert rows(panel) == [2, 0, 1]
-    assert "3 cells, 0 reviewed" in panel.count.text()
+    assert "3 cells, 0 reviewed" in panel.view.count.text()
 
 
 def test_a_click_in_the_gallery_selects_the_cell_and_brings_it_to_the_middle(shown, viewer_model, qtbot) -> None:
@@ -111,7 +112,7 @@ def test_a_cell_selected_in_the_table_of_napari_is_shown_everywhere(window, pict
     place = table.visualRect(table.model().index(1, 2)).center()
     qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert layer.selected_data == {1}
-    assert panel.gallery.rows() == {1}
+    assert panel.view.gallery.rows() == {1}
     np.testing.assert_allclose(on_canvas(window), (65, 125))
     window.window.remove_dock_widget(panel)
     layer.selected_data = {0}
@@ -124,7 +125,7 @@ def test_a_cell_clicked_on_the_canvas_is_selected_in_the_gallery_and_nothing_mov
     drag = panel._during_drag(panel.viewer, type("Press", (), {"type": "mouse_press"}))
     next(drag)
     layer.selected_data = {1}
-    assert panel.gallery.rows() == {1}
+    assert panel.view.gallery.rows() == {1}
     np.testing.assert_allclose(on_canvas(viewer_model), before)
 
 
@@ -136,30 +137,34 @@ def test_the_canvas_zooms_to_a_tiny_cell_and_leaves_a_view_that_shows_it_well(sh
     assert 0.1 < 60 * zoom / min(viewer_model.canvas.size) < 0.6
     layer.selected_data = {1}
     assert viewer_model.scene.camera.zoom == zoom
+    viewer_model.scene.camera.zoom = 0.9 * min(viewer_model.canvas.size) / 60
+    zoom = viewer_model.scene.camera.zoom
+    layer.selected_data = {0}
+    assert viewer_model.scene.camera.zoom == zoom, "what fits is not made smaller"
 
 
 def test_tiles_show_the_picture_at_one_scale(shown, picture: np.ndarray) -> None:
     panel, _ = shown
-    sides = {place.side for place in panel._places}
+    sides = {place.side for place in panel.view.places}
     assert len(sides) == 1
     side = round(sides.pop())
-    crop = panel.crops.cutter.cut(panel._places[1], side)
+    crop = panel.crops.cutter.cut(panel.view.places[1], side)
     top, left = round(65 - side / 2), round(125 - side / 2)
     np.testing.assert_array_equal(crop, picture[top : top + side, left : left + side])
-    assert panel._tile(1, 80).crop.width() == 80
+    assert panel.view.tile(1, 80).crop.width() == 80
 
 
 def test_group_sort_and_filter(shown) -> None:
     panel, _ = shown
-    pick(panel.group, None)
+    pick(panel.view.group, None)
     assert rows(panel) == [0, 2, 1], "highest score first"
-    panel.direction.click()
+    panel.view.direction.click()
     assert rows(panel) == [1, 2, 0]
-    panel.filter.set_condition("score", Range(0.6, 1))
+    panel.view.filter.set_condition("score", Range(0.6, 1))
     assert rows(panel) == [2, 0]
-    assert "2 of 3 cells" in panel.count.text()
+    assert "2 of 3 cells" in panel.view.count.text()
     assert panel.review.next_unreviewed(panel.review.ids[0]) == panel.review.ids[2], "the next one that is shown"
-    panel.filter.chips.findChildren(type(panel.direction))[-1].click()
+    panel.view.filter.chips.findChildren(type(panel.view.direction))[-1].click()
     assert rows(panel) == [1, 2, 0]
 
 
@@ -167,7 +172,7 @@ def test_a_click_on_the_legend_shows_only_that_type(shown) -> None:
     panel, _ = shown
 
     def chip(word: str):
-        return next(c for c in panel.legend.findChildren(type(panel.direction)) if c.text().startswith(word))
+        return next(c for c in panel.view.legend.findChildren(type(panel.view.direction)) if c.text().startswith(word))
 
     assert chip("Neutrophil").text().split() == ["Neutrophil", "1"]
     chip("Neutrophil").click()
@@ -185,7 +190,7 @@ def test_a_click_on_the_legend_shows_only_that_type(shown) -> None:
 )
 def test_boxes_take_the_colours_of_the_column_that_is_chosen(shown, column: str, expected: list[str]) -> None:
     panel, layer = shown
-    pick(panel.colour, column)
+    pick(panel.view.colour, column)
     found = (layer.edge_color[:, :3] * 255).round()
     wanted = np.array([[int(code[i : i + 2], 16) for i in (1, 3, 5)] for code in expected])
     np.testing.assert_allclose(found, wanted, atol=6)
@@ -196,11 +201,11 @@ def test_a_type_chosen_in_the_panel_changes_cell_box_and_legend_at_once(shown, q
     click(panel, 2, qtbot)
     panel.panel.type.picked.emit("Monocyte")
     assert layer.features["class"].tolist() == ["Neutrophil", "unknown type", "Monocyte"]
-    assert panel._tile(2, 80).mark == "changed"
-    assert panel._tile(2, 80).colour.name() == colour("Monocyte", LLD.classes)
+    assert panel.view.tile(2, 80).mark == "changed"
+    assert panel.view.tile(2, 80).colour.name() == colour("Monocyte", LLD.classes)
     assert rows(panel) == [2, 0, 1], "it stays where it stood until the user sorts again"
-    assert not panel.stale.isHidden() and "1 reviewed" in panel.count.text()
-    panel.stale.click()
+    assert not panel.view.stale.isHidden() and "1 reviewed" in panel.view.count.text()
+    panel.view.stale.click()
     assert titles(panel) == ["Neutrophil", "Monocyte", "unknown type"]
     panel.bar.undo.click()
     assert layer.features["class"].tolist() == ["Neutrophil", "unknown type", "Myeloblast"]
@@ -230,7 +235,7 @@ def test_a_drawn_cell_comes_into_the_gallery(shown, qtbot) -> None:
     panel, layer = shown
     layer.add(to_rectangles([[120, 100, 160, 140]]), shape_type="rectangle")
     qtbot.waitUntil(lambda: len(rows(panel)) == 4)
-    assert (panel._places[3].x, panel._places[3].y) == (140, 120)
+    assert (panel.view.places[3].x, panel.view.places[3].y) == (140, 120)
 
 
 def test_measured_size_is_in_micrometres_where_the_scale_is_known(viewer_model, open_panel, picture, cells) -> None:
@@ -240,6 +245,32 @@ def test_measured_size_is_in_micrometres_where_the_scale_is_known(viewer_model, 
     panel = open_panel()
     layer.selected_data = {0}
     assert f"{np.sqrt(50 * 0.1 * 60 * 0.2):.1f} µm across" in panel.panel.facts.text()
+
+
+def test_crops_of_squeezed_pictures_show_round_cells_round_each_by_its_own_scale(
+    viewer_model, open_panel, picture, cells
+) -> None:
+    stack = np.stack([picture, picture])
+    viewer_model.add_image(stack, rgb=True, name="field")
+    squeezed = Scale((0.2, 0.1), 0.01, 30, True, (1, 1))
+    scaled = replace(cells, scale=squeezed), replace(cells, scale=replace(squeezed, um_per_px=(0.1, 0.1)))
+    pictures = {(i,): describe(Field(Path("x"), each, 200, 160)) for i, each in enumerate(scaled)}
+    arguments = cells_layer(cells, "field cells", (0,), {"pictures": pictures})
+    arguments["data"] = arguments["data"][:2] + to_rectangles(cells.boxes[2:], (1,))
+    viewer_model.add_shapes(arguments.pop("data"), **arguments)
+    panel = open_panel()
+    assert [place.high for place in panel.view.places] == [2, 2, 1]
+    place = panel.view.places[1]
+    width, height = round(place.side), round(2 * place.side)
+    crop = panel.crops.cutter.cut(place, width)
+    top, left = round(65 - height / 2), round(125 - width / 2)
+    part = picture[top : top + height, left : left + width]
+    assert crop.shape == (width, width, 3) and part.shape == (height, width, 3)
+    np.testing.assert_allclose(crop.mean((0, 1)), part.mean((0, 1)), atol=2)
+    layer = panel.cells.layer
+    layer.selected_data = {2}
+    sides = np.ptp(cells.boxes[2].reshape(2, 2), axis=0)
+    assert f"{np.sqrt(sides.prod()) * 0.1:.1f} µm across" in panel.panel.facts.text()
 
 
 def test_a_cell_is_measured_beside_what_was_predicted(viewer_model, open_panel, qtbot) -> None:
@@ -254,11 +285,14 @@ def test_a_cell_is_measured_beside_what_was_predicted(viewer_model, open_panel, 
     row = int(np.flatnonzero(inside)[0])
     layer.selected_data = {row}
     expected = measure(picture, replace(cells, scale=scale)).iloc[row]
-    qtbot.waitUntil(lambda: "measured" in panel.panel.measures.text(), timeout=20_000)
-    assert f"diameter {expected['cell_diameter_um']:.3g} µm" in panel.panel.measures.text()
-    assert "contradicts cell size" in panel.panel.measures.text()
+    shown = panel.panel.measures
+    qtbot.waitUntil(lambda: "measured" in shown.head.text(), timeout=20_000)
+    assert shown.facts["diameter"].text() == f"diameter {expected['cell_diameter_um']:.3g} µm"
+    assert "micrometres" in shown.facts["diameter"].toolTip()
+    assert "contradicts cell size" in shown.head.toolTip() and panel.panel.titles["cell_size"].toolTip()
+    assert "cell_size" in layer.features["contradicted"][row], "the doubt of the cell counts it"
     layer.selected_data = set()
-    assert not panel.panel.measures.text()
+    assert not shown.head.text() and not shown.facts["diameter"].text()
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -273,9 +307,9 @@ def test_of_a_stack_the_picture_of_the_cell_is_shown(viewer_model, open_panel, p
     click(panel, 2, qtbot)
     assert viewer_model.dims.current_step[0] == 1
     np.testing.assert_allclose(on_canvas(viewer_model), (120, 25))
-    pick(panel.group, "picture")
+    pick(panel.view.group, "picture")
     assert titles(panel) == ["picture 0", "picture 1"]
-    qtbot.waitUntil(lambda: panel._tile(2, 80).crop is not None)
+    qtbot.waitUntil(lambda: panel.view.tile(2, 80).crop is not None)
 
 
 def test_the_panel_follows_the_selected_layer_and_outlives_its_removal(shown, viewer_model, cells: Cells) -> None:
@@ -287,7 +321,7 @@ def test_the_panel_follows_the_selected_layer_and_outlives_its_removal(shown, vi
     viewer_model.layers.remove("more cells")
     assert panel.cells.layer is layer
     viewer_model.layers.remove("field")
-    assert panel._tile(0, 80).crop is None
+    assert panel.view.tile(0, 80).crop is None
     viewer_model.layers.remove("field cells")
     assert panel.cells is None and not panel.nothing.isHidden()
 

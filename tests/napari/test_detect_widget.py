@@ -15,6 +15,9 @@ from bloodfilm.napari.detect_job import DetectJob
 from bloodfilm.napari.detect_widget import RECTANGLE, UNLIKE, DetectWidget
 from bloodfilm.napari.layers import to_boxes, to_rectangles
 from bloodfilm.napari.pictures import whole
+from bloodfilm.napari.recovery import restore, unsaved
+from bloodfilm.napari.review import Review
+from bloodfilm.napari.writer import layer_fields
 from bloodfilm.synth import sample_field
 from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
@@ -80,6 +83,22 @@ def test_the_score_filters_the_selected_result_else_the_latest(panel: DetectWidg
     panel.viewer.layers.remove(second)
     panel.score.setValue(MIN_SCORE)
     assert first.nshapes == found
+
+
+def test_a_result_that_was_restored_is_what_it_was(panel: DetectWidget, qtbot) -> None:
+    run(panel, qtbot)
+    image, first = panel.viewer.layers
+    field, review = layer_fields(first.data, first.as_layer_data_tuple()[1])[0], Review.of(first)
+    review.reject(review.ids[:1])
+    panel.viewer.layers.remove(first)
+    ((replayed,), _) = unsaved(image)
+    restored = restore(panel.viewer, image, replayed)
+    (again,) = layer_fields(restored.data, restored.as_layer_data_tuple()[1])
+    assert again.cells.scale == field.cells.scale and again.cells.scale is not None
+    assert again.cells.novelty == field.cells.novelty
+    panel.score.setValue(0.95)
+    assert restored.nshapes < len(field.cells)
+    assert str(again.cells.scale) in panel.summary.text()
 
 
 def test_only_the_drawn_rectangles_are_searched(panel: DetectWidget, qtbot) -> None:

@@ -252,9 +252,14 @@ def test_the_canvas_goes_to_a_cell_of_a_stack(cells: Cells) -> None:
 
 
 def test_values_that_a_program_calculates_are_no_edit(review: Review) -> None:
-    review.set_columns(pd.DataFrame({"area": [1.5, 2.5]}, index=review.ids[:2]))
-    assert review.layer.features["area"].iloc[:2].tolist() == [1.5, 2.5]
-    assert not review.can_undo
+    doubts = review.doubts()
+    review.note_contradicted(review.ids[2], ["cell_size"])
+    assert review.layer.features["contradicted"].tolist() == ["", "", "cell_size"]
+    assert review.doubts().iloc[2] > doubts.iloc[2] and not review.can_undo
+    review.set_attribute(review.ids[2:], "cell_size", "small")
+    assert review.table["contradicted"].tolist() == [""] * 3, "it was measured for another word"
+    review.undo()
+    assert review.table["contradicted"].tolist() == ["", "", "cell_size"]
     review.layer.features["lobes"] = 3
     review.accept(review.ids[:1])
     review.undo()

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from bloodfilm.cells import Field
+from bloodfilm.io.table import write_csv
 from bloodfilm.napari.layers import cells_layer
 from bloodfilm.napari.review import Review
 from bloodfilm.napari.review_widget import NOTHING, ReviewWidget
@@ -62,6 +64,22 @@ def test_the_model_reads_a_box_that_was_drawn(panel: ReviewWidget, qtbot) -> Non
     assert np.isfinite(layer.features.iloc[-1]["nuclear_shape_score"]) or drawn["nuclear_shape"] == "not predicted"
     assert drawn["score"] == 1 and drawn["review"] == ""
     assert panel.message.text() == ""
+
+
+def test_what_was_not_saved_of_labels_without_pictures_is_offered_when_they_open(panel, tmp_path, cells) -> None:
+    path = tmp_path / "cells.csv"
+    write_csv(path, [Field(tmp_path / "gone.png", cells, 200, 160, name="gone.png")])
+    with pytest.warns(UserWarning, match="not beside it"):
+        (layer,) = panel.viewer.open(str(path), plugin="bloodfilm")
+    Review.of(layer).reject(Review.of(layer).ids[:1])
+    panel.viewer.layers.clear()
+    assert not panel.recovery.isVisibleTo(panel)
+    with pytest.warns(UserWarning, match="not beside it"):
+        panel.viewer.open(str(path), plugin="bloodfilm")
+    assert "1 edit of the cells on" in panel.unsaved.text()
+    panel.restore.click()
+    assert list(panel.viewer.layers[-1].features["review"]) == ["rejected", "", ""]
+    assert not panel.recovery.isVisibleTo(panel)
 
 
 def test_what_was_not_saved_is_offered_when_its_picture_opens(panel: ReviewWidget) -> None:

@@ -29,6 +29,16 @@ def test_doubt_is_that_cell_type_or_attributes_are_wrong(cells: Cells) -> None:
     assert found[2] == pytest.approx(1 - 0.7 * 0.6), "attributes that nobody read do not count"
 
 
+def test_a_measure_that_contradicts_a_reading_raises_doubt_by_how_often_it_does_so_rightly(cells: Cells) -> None:
+    size = cells.vocabulary.attribute_names.index("cell_size")
+    scores = np.full((3, 7), 0.95)
+    scores[1, size] = np.nan
+    cells = replace(cells, codes=np.array([0, 0, 0]), class_scores=np.ones(3), attribute_scores=scores)
+    noted = np.array(["nuclear_shape, cell_size", "cell_size", ""], object)
+    found = doubt(replace(cells, scores=np.ones(3), extra={"contradicted": noted}))
+    assert found == pytest.approx([1 - 19 / 24, 1 - 9 / 14, 0.05], abs=1e-6)
+
+
 def test_a_label_is_sure_and_so_is_what_somebody_reviewed(cells: Cells) -> None:
     labels = replace(
         cells, scores=np.ones(3), class_scores=np.full(3, np.nan), attribute_scores=np.full((3, 7), np.nan)

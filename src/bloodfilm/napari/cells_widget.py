@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import html
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSplitter, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from bloodfilm.errors import UserError
-from bloodfilm.napari.gallery.arrangement import Group, Values, arrange, is_number, is_words
+from bloodfilm.napari.feature_tables import fit_quickly
 from bloodfilm.napari.gallery.cell_panel import CROP, CellPanel
-from bloodfilm.napari.gallery.chips import Legend
-from bloodfilm.napari.gallery.colouring import Colouring, counts
-from bloodfilm.napari.gallery.crops import Crops, Place, picture_below
-from bloodfilm.napari.gallery.filter_bar import FilterBar
-from bloodfilm.napari.gallery.grid import Gallery, Tile
+from bloodfilm.napari.gallery.cells_view import CellsView
+from bloodfilm.napari.gallery.crops import Crops, picture_below
+from bloodfilm.napari.gallery.halves import Halves, Scrolled
 from bloodfilm.napari.gallery.layer_cells import LayerCells
-from bloodfilm.napari.gallery.measures import Measured, measuring
+from bloodfilm.napari.gallery.measurer import Measurer
+from bloodfilm.napari.gallery.measures import Measured
 from bloodfilm.napari.gallery.review_bar import ReviewBar
-from bloodfilm.napari.gallery.table import SCORE, TYPE, UNSEEN, bare, label, shows_cells
+from bloodfilm.napari.gallery.table import bare, shows_cells
 from bloodfilm.napari.keys import keys
 from bloodfilm.napari.review import Review
-from bloodfilm.palette import REVIEW_COLOURS, UNKNOWN_COLOUR
-from bloodfilm.review.states import REVIEW
+from bloodfilm.napari.shapes import go_to
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -37,6 +31,9 @@ NOTHING = (
     "<b>No cells to look through yet.</b><br><br>Press <i>Detect white blood cells</i> in its panel (menu Plugins), "
     "or open labels with <i>File → Open</i>.<br><br>If there are cells, select their layer in the list of layers."
 )
+LEAST = 340
+"""Height of legend and gallery in pixels; what a legend of many lines asks for is that of a narrower panel."""
+
 LOOKS = ("contrast_limits", "gamma", "colormap", "data")
 
 
@@ -49,9 +46,7 @@ class CellsWidget(QWidget):
         self.cells: LayerCells | None = None
         self.crops: Crops | None = None
         self.panel: CellPanel | None = None
-        self._measured: tuple[Any, ...] | None = None
         self.review: Review | None = None
-        self._places: list[Place] = []
         self._on_canvas = False
         self._build()
         self._reload_soon = _once(self, self._reload)
@@ -63,62 +58,15 @@ class CellsWidget(QWidget):
 
     def _build(self) -> None:
         self.setMinimumWidth(370)
-        self.count = QLabel()
-        self.colour, self.group, self.sort = QComboBox(), QComboBox(), QComboBox()
-        self.direction = QToolButton()
-        self.direction.setCheckable(True)
-        self.direction.setChecked(True)
-        self.direction.setText("↓")
-        self.direction.setToolTip("Highest or lowest first.")
-        self.filter = FilterBar()
-        self.legend = Legend()
-        self.gallery = Gallery(self._tile, self._title_colour)
-        self.stale = QToolButton()
-        self.stale.setText("↻ Cells changed: sort them again")
-        self.stale.hide()
+        self.view = CellsView()
+        self.view.arranged.connect(self._on_arranged)
+        self.view.gallery.chosen.connect(self._on_chosen)
+        self.view.gallery.opened.connect(self._go_to)
+        self.measurer = Measurer()
+        self.measurer.measured.connect(self._on_measured)
         self.nothing = QLabel(NOTHING)
         self.nothing.setWordWrap(True)
         self.nothing.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.colour.activated.connect(self._on_colour)
-        self.group.activated.connect(self._arrange)
-        self.sort.activated.connect(self._arrange)
-        self.direction.toggled.connect(self._on_direction)
-        self.filter.changed.connect(self._on_filter)
-        self.legend.picked.connect(lambda word: self.filter.toggle(self.colour.currentData(), word))
-        self.gallery.chosen.connect(self._on_chosen)
-        self.gallery.opened.connect(self._go_to)
-        self.stale.clicked.connect(self._arrange)
-        self._lay_out()
-
-    def _lay_out(self) -> None:
-        grid = QGridLayout()
-        for place, (name, widget, tip) in enumerate(
-            (
-                ("colour", self.colour, "What the colours of boxes and tiles mean."),
-                ("group", self.group, "Cells of one value stand together."),
-                ("sort", self.sort, "Order of the cells, within their group."),
-                ("show", self.filter.column, "Show only some of the cells."),
-            )
-        ):
-            widget.setToolTip(tip)
-            widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            widget.setMinimumContentsLength(8)
-            line, column = divmod(place, 2)
-            grid.addWidget(QLabel(name), line, 3 * column)
-            grid.addWidget(widget, line, 3 * column + 1, 1, 1 if widget is self.sort else 2)
-        grid.addWidget(self.direction, 1, 2)
-        grid.setColumnStretch(1, 1)
-        grid.setColumnStretch(4, 1)
-        above = QWidget()
-        box = QVBoxLayout(above)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(5)
-        box.addWidget(self.count)
-        box.addLayout(grid)
-        box.addWidget(self.filter)
-        box.addWidget(self.legend)
-        box.addWidget(self.gallery, 1)
-        box.addWidget(self.stale)
         self.below = QWidget()
         self.detail = QVBoxLayout(self.below)
         self.detail.setContentsMargins(0, 0, 0, 0)
@@ -129,15 +77,13 @@ class CellsWidget(QWidget):
         self.message.setWordWrap(True)
         self.message.setStyleSheet("color: #ff6b6b")
         self.message.hide()
-        self.detail.addWidget(self.hint)
-        self.detail.addStretch()
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.hint)
+        self.detail.addWidget(Scrolled(self.pages))
         self.detail.addWidget(self.message)
         self.detail.addWidget(self.bar)
-        self.parts = QSplitter(Qt.Orientation.Vertical)
-        self.parts.setChildrenCollapsible(False)
-        self.parts.addWidget(above)
-        self.parts.addWidget(self.below)
-        self.parts.setStretchFactor(0, 1)
+        self.parts = Halves(self.view, self.below, LEAST)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.parts)
@@ -187,12 +133,12 @@ class CellsWidget(QWidget):
         self.panel.setEnabled(self.review is not None)
         if self.review is not None:
             acts = {key.key: partial(key.act, self.review) for key in keys(self.review.vocabulary)}
-            self.gallery.set_keys(acts)
+            self.view.gallery.set_keys(acts)
         self.panel.class_picked.connect(self._on_class)
         self.panel.attribute_picked.connect(self._on_attribute)
-        self.detail.insertWidget(0, self.panel)
-        self.below.setMinimumHeight(self.panel.sizeHint().height() + self.bar.sizeHint().height())
+        self.pages.addWidget(self.panel)
         self._reload(fresh=True)
+        self.parts.share()
 
     def _let_go(self) -> None:
         """Forget the layer that was shown."""
@@ -208,10 +154,12 @@ class CellsWidget(QWidget):
             self.cells.layer.selected_data.events.items_changed.disconnect(self._on_selected)
         self._show_picture(None)
         if self.panel is not None:
+            self.pages.removeWidget(self.panel)
             self.panel.setParent(None)
             self.panel.deleteLater()
-        self.gallery.set_keys({})
-        self.cells = self.panel = self.review = self.bar.review = self._measured = None
+        self.view.gallery.set_keys({})
+        self.measurer.forget()
+        self.cells = self.panel = self.review = self.bar.review = None
 
     def _show_picture(self, image: Image | None) -> None:
         """Cut the crops from `image`."""
@@ -219,9 +167,9 @@ class CellsWidget(QWidget):
             for name in LOOKS:
                 getattr(self.crops.cutter.layer.events, name).disconnect(self._on_look)
             self.crops.close()
-            self.crops = None
+            self.crops = self.view.crops = None
         if image is not None:
-            self.crops = Crops(image)
+            self.crops = self.view.crops = Crops(image)
             self.crops.arrived.connect(self._on_arrived)
             for name in LOOKS:
                 getattr(image.events, name).connect(self._on_look)
@@ -229,10 +177,10 @@ class CellsWidget(QWidget):
     def _on_look(self) -> None:
         if self.crops is not None:
             self.crops.forget()
-            self.gallery.viewport().update()
+            self.view.gallery.viewport().update()
 
     def _on_arrived(self) -> None:
-        self.gallery.viewport().update()
+        self.view.gallery.viewport().update()
         self._show_selected()
 
     # the cells of the layer
@@ -251,98 +199,29 @@ class CellsWidget(QWidget):
         if not fresh:
             self.cells.reload()
         self.cells.repaint()
-        self._places = self.cells.places(image, self.viewer.dims.point) if image is not None else []
-        self._offer_columns()
-        self.filter.set_table(self.cells.table)
-        self._show_legend()
-        self._arrange()
+        places = self.cells.places(image, self.viewer.dims.point) if image is not None else []
+        self.view.show_cells(self.cells, self.crops, places)
 
-    def _offer_columns(self) -> None:
+    def _on_arranged(self, rows: list[int]) -> None:
+        """Go on among the cells that are shown."""
         assert self.cells is not None
-        columns = [name for name in self.cells.table.columns if not name.endswith("_score")]
-        words = [name for name in columns if is_words(self.cells.table[name])]
-        for menu, names, first, default in (
-            (self.colour, [*words, SCORE], None, self.cells.colour_by),
-            (self.group, words, "nothing", TYPE),
-            (self.sort, columns, "nothing", SCORE),
-        ):
-            chosen = menu.currentData() if menu.count() and menu is not self.colour else default
-            menu.clear()
-            if first:
-                menu.addItem(first, None)
-            for name in names:
-                if name in columns:
-                    menu.addItem(label(name), name)
-            menu.setCurrentIndex(max(menu.findData(chosen), 0))
-
-    def _arrange(self) -> None:
-        assert self.cells is not None
-        groups = arrange(
-            self.cells.table,
-            self.group.currentData(),
-            self.sort.currentData(),
-            self.direction.isChecked(),
-            self.filter.conditions,
-        )
-        self._prepare_tiles()
-        self.gallery.grid.show(groups, len(self.cells.table))
-        shown, known = sum(len(group.rows) for group in groups), len(self.cells.table)
         if self.review is not None:
-            rows = np.concatenate([group.rows for group in groups]) if groups else []
-            self.review.among = None if shown == known else set(self.cells.ids[np.asarray(rows, int)])
-        total = f"{known} cell{'s' * (known != 1)}"
-        self._counted = total if shown == known else f"{shown} of {total}"
-        self._count()
-        self.stale.hide()
-        self.gallery.follow(self.cells.layer.selected_data)
+            self.review.among = None if len(rows) == len(self.cells.table) else set(self.cells.ids[rows])
         self._show_selected()
-
-    def _count(self) -> None:
-        assert self.cells is not None
-        table = self.cells.table
-        seen = int((table[REVIEW] != UNSEEN).sum()) if REVIEW in table else 0
-        self.count.setText(f"<b>{html.escape(self.cells.layer.name)}</b>: {self._counted}, {seen} reviewed")
-
-    def _on_direction(self, falling: bool) -> None:
-        self.direction.setText("↓" if falling else "↑")
-        self._arrange()
-
-    def _on_filter(self) -> None:
-        self._show_legend()
-        self._arrange()
-
-    def _on_colour(self) -> None:
-        assert self.cells is not None
-        self.cells.colour_by = self.colour.currentData()
-        self.cells.repaint()
-        self._show_legend()
-        self._prepare_tiles()
-        self.gallery.viewport().update()
-
-    def _show_legend(self) -> None:
-        assert self.cells is not None
-        column = self.cells.table[self.cells.colour_by]
-        condition = self.filter.conditions.get(self.cells.colour_by)
-        picked = condition.values if isinstance(condition, Values) else frozenset()
-        words = counts(column) if self.cells.colouring.words is not None else {}
-        self.legend.show_colours(self.cells.colouring, words, picked)
 
     # edits
 
     def _on_changed(self, ids: list[str]) -> None:
-        """Show cells that were edited where they stand: they take their new place when the user wants it."""
+        """Show cells that were edited."""
         assert self.cells is not None
         self.message.hide()
+        before = self.cells.table
         rows = self.cells.refresh(ids)
         if rows is None:
             self._reload_soon.start()
             return
-        self._prepare_tiles()
-        self.gallery.grid.refresh(rows)
-        self._show_legend()
-        self._count()
+        self.view.refresh(rows, before)
         self._show_selected()
-        self.stale.show()
 
     def _tell(self, message: str) -> None:
         self.message.setText(message)
@@ -375,9 +254,10 @@ class CellsWidget(QWidget):
 
     def _on_selected(self) -> None:
         assert self.cells is not None
+        fit_quickly(self)
         rows = self.cells.layer.selected_data
-        if self.gallery.rows() != rows:
-            self.gallery.follow(rows)
+        if self.view.gallery.rows() != rows:
+            self.view.gallery.follow(rows)
         self._show_selected()
         if len(rows) == 1 and not self._on_canvas:
             self._go_to(next(iter(rows)))
@@ -385,77 +265,25 @@ class CellsWidget(QWidget):
     def _go_to(self, row: int) -> None:
         assert self.cells is not None
         if row < len(self.cells.corners):
-            self.cells.go_to(self.viewer, int(row))
+            go_to(self.viewer, self.cells.layer, self.cells.corners[row])
 
     def _show_selected(self) -> None:
         assert self.cells is not None and self.panel is not None
         rows = [int(row) for row in self.cells.layer.selected_data if row < len(self.cells.table)]
         self.bar.refresh()
-        self.panel.setVisible(bool(rows))
-        self.hint.setVisible(not rows)
+        self.pages.setCurrentWidget(self.panel if rows else self.hint)
         if rows:
-            crop = self._crop(rows[0], CROP) if len(rows) == 1 else None
+            crop = self.view.crop(rows[0], CROP) if len(rows) == 1 else None
             self.panel.show_cells(self.cells.table.iloc[rows], crop)
-        self._measure(rows[0] if len(rows) == 1 else None)
+        image = self.crops.cutter.layer if self.crops is not None else None
+        self.measurer.want(image, self.cells, rows[0] if len(rows) == 1 else None)
 
-    def _measure(self, row: int | None) -> None:
-        """Measure one cell in another thread; what comes when another cell is shown is dropped."""
+    def _on_measured(self, row: int | None, found: Measured | None) -> None:
+        """Show what was measured of a cell; what it contradicts makes the cell more doubtful."""
         assert self.cells is not None and self.panel is not None
-        panel, cells = self.panel, self.cells
-        shown = (
-            None if row is None else (row, cells.corners[row].tobytes(), repr(cells.layer.features.iloc[row].tolist()))
-        )
-        if shown == self._measured:
-            return
-        self._measured = shown
-        panel.show_measures(None)
-        if row is None or self.crops is None:
-            return
-        try:
-            job = measuring(self.crops.cutter.layer, cells, row)
-        except UserError:
-            return
-        worker = create_worker(job, _start_thread=False)
-        worker.returned.connect(lambda found: shown == self._measured and panel.show_measures(found))
-        worker.errored.connect(
-            lambda error: shown == self._measured and panel.show_measures(Measured({}, [], str(error)))
-        )
-        worker.start()
-
-    # what is drawn
-
-    def _crop(self, row: int, size: int) -> Any:
-        return self.crops.get(self._places[row], size) if self.crops is not None and row < len(self._places) else None
-
-    def _prepare_tiles(self) -> None:
-        """Take what tiles show out of the table: a word for the colour, a number for the order, and the mark."""
-        assert self.cells is not None
-        table, coloured = self.cells.table, self.cells.colour_by
-        word = TYPE if self.cells.colouring.words is None else coloured
-        blank = np.full(len(table), "")
-        sort = self.sort.currentData()
-        number = sort if sort in table and is_number(table[sort]) else SCORE
-        self._words = blank if word == self.group.currentData() else table[word].astype(str).to_numpy()
-        self._numbers = table[number].to_numpy(float) if number in table else np.full(len(table), np.nan)
-        self._marks = table[REVIEW].to_numpy(object) if REVIEW in table else blank
-
-    def _tile(self, row: int, size: int) -> Tile:
-        assert self.cells is not None
-        number, mark = self._numbers[row], str(self._marks[row])
-        return Tile(
-            self._crop(row, size),
-            QColor.fromRgbF(*self.cells.rgba[row].tolist()),
-            str(self._words[row]),
-            "" if np.isnan(number) else f"{number:.2f}" if 0 <= number <= 1 else f"{number:.1f}",
-            mark,
-            QColor(REVIEW_COLOURS.get(mark, UNKNOWN_COLOUR)),
-        )
-
-    def _title_colour(self, group: Group) -> QColor:
-        assert self.cells is not None
-        column = self.cells.table[self.group.currentData()]
-        words = Colouring.of(column, self.cells.vocabulary).words or {}
-        return QColor(words.get(group.title, UNKNOWN_COLOUR))
+        self.panel.show_measures(found)
+        if found is not None and self.review is not None:
+            self.review.note_contradicted(self.cells.ids[row], found.contradicted)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  Qt's name
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:

@@ -43,6 +43,8 @@ WHOLE, VIEW, RECTANGLE = "whole picture", "current view", "drawn rectangles"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 UNLIKE = "Unlike the pictures that the model learned from: check what it found"
 REGION_KEY = "bloodfilm_region"
+FOUND_KEY = "found"
+"""Of a layer's metadata: what the panel says of its result beside the counts."""
 
 
 class DetectWidget(QWidget):
@@ -55,7 +57,10 @@ class DetectWidget(QWidget):
         self._job: DetectJob | None = None
         self._results: dict[Shapes, str] = {}
         self._build()
+        self.viewer.layers.events.inserted.connect(self._on_layer_inserted)
         self.viewer.layers.events.removed.connect(self._on_layer_removed)
+        for layer in self.viewer.layers:
+            self._take(layer)
 
     def _build(self) -> None:
         self.picture: Any = create_widget(label="picture", annotation=napari.layers.Image)
@@ -191,28 +196,24 @@ class DetectWidget(QWidget):
         if layer not in self.viewer.layers:
             self._say("The picture was removed; nothing was kept.")
             return
-        told = pictures.described(layer, index)
+        told, cells = pictures.described(layer, index), outcome.cells
+        details = [str(cells.scale)] if cells.scale else []
+        if (cells.novelty or 0) > 1:
+            details.append(f"<span style='color:#e0a030'>{UNLIKE} (novelty {cells.novelty:.1f})</span>")
+        details.append(f"{outcome.seconds:.2f} s on {outcome.running_on}")
         field = Field(Path(told["name"]), outcome.cells, told["width"], told["height"], name=told["name"])
         metadata = {
             "provenance": outcome.provenance,
             "pictures": {index: describe(field)},
             "picture": layer.name,
             "source": layer.source.path,
+            FOUND_KEY: "<br>".join(details),
         }
         arguments = cells_layer(outcome.cells, f"{layer.name} cells", index, metadata) | spatial(layer)
         shapes = self.viewer.add_shapes(arguments.pop("data"), **arguments)
-        review = Review.of(shapes, self.viewer)
-        review.changed.connect(self._on_changed)
-        details = [str(outcome.cells.scale)] if outcome.cells.scale else []
-        if (outcome.cells.novelty or 0) > 1:
-            details.append(f"<span style='color:#e0a030'>{UNLIKE} (novelty {outcome.cells.novelty:.1f})</span>")
-        details.append(f"{outcome.seconds:.2f} s on {outcome.running_on}")
-        self._results[shapes] = "<br>".join(details)
-        review.show(self.score.value())
+        Review.of(shapes).show(self.score.value())
         shapes.mode = "select"
         self.viewer.layers.selection.active = shapes
-        self.table.setEnabled(True)
-        self.look.setEnabled(True)
         self._summarise(shapes)
 
     def _on_failed(self, message: str) -> None:
@@ -255,11 +256,24 @@ class DetectWidget(QWidget):
 
     def _on_look(self) -> None:
         self.viewer.layers.selection.active = self._result_layer()
-        self.viewer.window.add_plugin_dock_widget("bloodfilm", "Look through the cells")
+        dock, _ = self.viewer.window.add_plugin_dock_widget("bloodfilm", "Look through the cells", tabify=True)
+        dock.raise_()
 
     def _on_table(self) -> None:
         self.viewer.layers.selection.active = self._result_layer()
         show_table(self.viewer)
+
+    def _on_layer_inserted(self, event: Any) -> None:
+        self._take(event.value)
+
+    def _take(self, layer: Any) -> None:
+        """Take `layer` for a result if cells were found for it: now, or before they were restored from a journal."""
+        found = layer.metadata.get(METADATA_KEY, {}).get(FOUND_KEY)
+        if found is not None:
+            Review.of(layer, self.viewer).changed.connect(self._on_changed)
+            self._results[layer] = found
+            self.table.setEnabled(True)
+            self.look.setEnabled(True)
 
     def _on_layer_removed(self, event: Any) -> None:
         self._results.pop(event.value, None)
@@ -287,6 +301,7 @@ class DetectWidget(QWidget):
         self.viewer.layers.events.inserted.disconnect(self.picture.reset_choices)
         self.viewer.layers.events.removed.disconnect(self.picture.reset_choices)
         self.viewer.layers.selection.events.active.disconnect(self._follow_active)
+        self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
 
 

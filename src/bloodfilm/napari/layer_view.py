@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bloodfilm.napari.layers import drawn_features, new_ids
-from bloodfilm.napari.shapes import fill, frame_of, recolour
+from bloodfilm.napari.layers import new_ids
+from bloodfilm.napari.shapes import fill, frame_of, recolour, set_features
 from bloodfilm.review.edits import ID, SHAPE, VERTICES, Edit, add, change, delete, with_columns
 from bloodfilm.review.rules import consequences, differences, differing, drawn
 from bloodfilm.review.session import Session
@@ -80,7 +80,7 @@ class LayerView:
         elif edit.reshapes or self._wanted().sum() != len(self.ids):
             self.refill()
         else:
-            self.update(edit.ids)
+            self.update(edit.ids, edit.after.columns)
 
     def refill(self) -> None:
         """Show the table anew; what was selected stays so."""
@@ -89,16 +89,14 @@ class LayerView:
         features = self._features()
         with self.writing():
             fill(self.layer, self.rows[list(SHAPE)], features, self.colours(features))
-            self.layer.feature_defaults = drawn_features(features)
             self.layer.selected_data = set(np.flatnonzero(self.ids.isin(selected)).tolist())
 
-    def update(self, ids: Iterable[str]) -> None:
-        """Show the features of the table, and the colours of `ids`; the shapes are as they should be."""
+    def update(self, ids: Iterable[str], columns: Iterable[str] | None = None) -> None:
+        """Show the features of the table, or those of `columns`, and the colours of `ids`; shapes stay as they are."""
         features = self._features()
         rows = np.flatnonzero(self.ids.isin(list(ids)))
         with self.writing():
-            self.layer.features = features
-            self.layer.feature_defaults = drawn_features(features)
+            set_features(self.layer, features, columns)
             if len(rows):
                 recolour(self.layer, rows, self.colours(features.iloc[rows]))
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Cells, Field, Scale
 from bloodfilm.palette import colour
 from bloodfilm.review.edits import ID
 from bloodfilm.review.rules import blank_value
@@ -19,7 +20,7 @@ from bloodfilm.review.states import with_review
 from bloodfilm.vocabulary import LLD, NOT_PREDICTED, Vocabulary
 
 if TYPE_CHECKING:
-    from napari.layers import Image
+    from napari.layers import Layer
 
 METADATA_KEY = "bloodfilm"
 REGIONS_KEY = "labelled_regions"
@@ -56,7 +57,7 @@ def drawn_features(features: pd.DataFrame) -> dict[str, Any]:
     return {str(name): blank_value(column) for name, column in features.items()}
 
 
-def spatial(layer: Image) -> dict[str, Any]:
+def spatial(layer: Layer) -> dict[str, Any]:
     """Return scale, translation, rotation, shear, affine and units of `layer`, for a layer on top of it."""
     return {name: getattr(layer, name) for name in SPATIAL}
 
@@ -121,6 +122,25 @@ def describe(field: Field) -> dict[str, Any]:
     """Return what a layer's metadata say of the picture of `field`: all that is known of it but the cells."""
     told = {"name": field.name, "width": field.width, "height": field.height}
     return told | {"field": replace(field, cells=field.cells[:0])}
+
+
+def plain(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what `describe` tells of a picture and its search as plain values; `described` is the way back."""
+    kept = {name: told[name] for name in ("name", "width", "height")}
+    if "field" in told:
+        cells = told["field"].cells
+        kept |= {"scale": cells.scale and asdict(cells.scale), "novelty": cells.novelty}
+    return kept
+
+
+def described(kept: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return what `describe` told of a picture, of which `plain` kept plain values."""
+    told = {name: kept[name] for name in ("name", "width", "height")}
+    scale = kept.get("scale")
+    if scale:
+        scale = Scale(**scale | {name: tuple(scale[name]) for name in ("um_per_px", "resized")})
+    cells = replace(Cells.empty(vocabulary), scale=scale, novelty=kept.get("novelty"))
+    return told | {"field": Field(Path(told["name"]), cells, told["width"], told["height"], name=told["name"])}
 
 
 def layer_vocabulary(metadata: dict[str, Any]) -> Vocabulary:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Shapes
 
-from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, shapes_arguments, spatial
+from bloodfilm.napari.layers import METADATA_KEY, described, layer_vocabulary, shapes_arguments, spatial
 from bloodfilm.napari.review import Review
 from bloodfilm.review.edits import ID, KIND, SHAPE, VERTICES
 from bloodfilm.review.journal import Journal, JournalError, Replayed, left, read, start_again
@@ -15,24 +15,27 @@ from bloodfilm.review.session import Session
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Layer
 
 
-def unsaved(image: Image) -> tuple[list[Replayed], list[str]]:
-    """Return the reviews of cells on `image` that nobody saved, the oldest first, and why some cannot be read."""
+def unsaved(layer: Layer) -> tuple[list[Replayed], list[str]]:
+    """Return the reviews of cells on `layer` that nobody saved, the oldest first, and why some cannot be read.
+
+    `layer` is an Image, or, where a file of labels was opened without its pictures, the Shapes of the cells.
+    """
     reviews, problems = [], []
-    for path in left(_source(image), image.name):
+    for path in left(*_source(layer)):
         try:
             replayed = read(path)
         except JournalError as error:
             problems.append(str(error))
             continue
-        if _is_of(replayed, image):
+        if _is_of(replayed, layer):
             reviews.append(replayed)
     return reviews, problems
 
 
-def restore(viewer: ViewerModel, image: Image, replayed: Replayed) -> Shapes:
+def restore(viewer: ViewerModel, on: Layer, replayed: Replayed) -> Shapes:
     """Add the cells of a review that was not saved to `viewer`, to go on where it ended.
 
     Raises
@@ -41,15 +44,15 @@ def restore(viewer: ViewerModel, image: Image, replayed: Replayed) -> Shapes:
         If another window did so.
     """
     about, table = dict(replayed.about), replayed.history.table
-    source, name = _source(image), image.name
+    source, name = _source(on)
     journal = start_again(replayed, source, name) if replayed.problem else Journal.resume(replayed)
     features = table.drop(columns=list(SHAPE)).reset_index(names=ID)
     known = _metadata(about["metadata"])
-    seen = image.metadata.get(METADATA_KEY, {}).get("pictures", {})
+    seen = on.metadata.get(METADATA_KEY, {}).get("pictures", {})
     metadata = {METADATA_KEY: known | {"pictures": known.get("pictures", {}) | seen}}
     vocabulary = layer_vocabulary(metadata)
     arguments = shapes_arguments(list(table[VERTICES]), features, vocabulary, about["name"], about["ndim"])
-    arguments |= {"shape_type": list(table[KIND]) or "rectangle", "metadata": metadata} | spatial(image)
+    arguments |= {"shape_type": list(table[KIND]) or "rectangle", "metadata": metadata} | spatial(on)
     layer = Shapes(arguments.pop("data"), **arguments)
     review = Review.of(layer, session=Session(replayed.history, source, name, about, journal=journal))
     review.show(about.get("min_score", 0.0))
@@ -58,16 +61,23 @@ def restore(viewer: ViewerModel, image: Image, replayed: Replayed) -> Shapes:
     return layer
 
 
-def _source(image: Image) -> Path | None:
-    return Path(image.source.path) if image.source.path else None
+def _source(layer: Layer) -> tuple[Path | None, str]:
+    """Return the file, and else the name, by which the journal of cells on `layer` goes."""
+    known = layer.metadata.get(METADATA_KEY, {})
+    path, name = layer.source.path, layer.name
+    if isinstance(layer, Shapes):
+        path, name = known.get("source", path), known.get("picture", name)
+    return (Path(path) if path else None), name
 
 
-def _is_of(replayed: Replayed, image: Image) -> bool:
-    """Tell if the cells of a review lie on pictures of the size of `image`, and of the names it has, if it has any."""
-    data = image.data[0] if image.multiscale else image.data
-    height, width = data.shape[image.ndim - 2 : image.ndim]
+def _is_of(replayed: Replayed, layer: Layer) -> bool:
+    """Tell if the cells of a review lie on pictures of the size of `layer`, and of the names it has, if it has any."""
     pictures = _metadata(replayed.about.get("metadata", {})).get("pictures", {})
-    here = image.metadata.get(METADATA_KEY, {}).get("pictures", {})
+    here = layer.metadata.get(METADATA_KEY, {}).get("pictures", {})
+    if isinstance(layer, Shapes):
+        return {i: at["name"] for i, at in pictures.items()} == {i: at["name"] for i, at in here.items()}
+    data = layer.data[0] if layer.multiscale else layer.data
+    height, width = data.shape[layer.ndim - 2 : layer.ndim]
     return all(
         (picture["width"], picture["height"]) == (width, height) and picture["name"] == here.get(index, picture)["name"]
         for index, picture in pictures.items()
@@ -76,5 +86,6 @@ def _is_of(replayed: Replayed, image: Image) -> bool:
 
 def _metadata(content: dict[str, Any]) -> dict[str, Any]:
     """Return the metadata that `bloodfilm.napari.review` made plain as they were."""
-    pictures = {tuple(index): picture for index, picture in content.get("pictures", [])}
+    vocabulary = layer_vocabulary({METADATA_KEY: content})
+    pictures = {tuple(index): described(picture, vocabulary) for index, picture in content.get("pictures", [])}
     return content | ({"pictures": pictures} if pictures else {})

@@ -19,13 +19,24 @@ from bloodfilm.errors import UserError
 from bloodfilm.napari import keys
 from bloodfilm.napari.gallery.colouring import faded
 from bloodfilm.napari.layer_view import Colours, LayerView
-from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, new_ids
-from bloodfilm.napari.shapes import centre_on, frame_of
+from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, new_ids, plain
+from bloodfilm.napari.shapes import draw_selections_once, frame_of, go_to
 from bloodfilm.palette import colour
-from bloodfilm.review.edits import ID, VERTICES, Edit, History, change, with_columns
+from bloodfilm.review.edits import ID, VERTICES, Edit, History, change
 from bloodfilm.review.rules import consequences
 from bloodfilm.review.session import Session
-from bloodfilm.review.states import ACCEPTED, COLUMNS, REJECTED, REVIEW, UNREVIEWED, doubts_of, reviewed, with_review
+from bloodfilm.review.states import (
+    ACCEPTED,
+    COLUMNS,
+    CONTRADICTED,
+    REJECTED,
+    REVIEW,
+    SEPARATOR,
+    UNREVIEWED,
+    doubts_of,
+    reviewed,
+    with_review,
+)
 from bloodfilm.vocabulary import UNKNOWN_CLASS
 
 if TYPE_CHECKING:
@@ -72,6 +83,7 @@ class Review:
         layer.events.data.connect(self._on_data)
         layer.events.features.connect(self._on_features)
         layer.selected_data.events.items_changed.connect(self._on_selection)
+        draw_selections_once(layer)
         keys.bind(self)
 
     @classmethod
@@ -184,6 +196,8 @@ class Review:
         missing = next((self.table[name].cat.categories[-1] for name in self.vocabulary.attribute_names), "")
         after = cells.to_frame(missing).drop(columns=["score", "diameter_um"], errors="ignore").set_axis(list(ids))
         after = after.assign(**dict.fromkeys(COLUMNS, UNREVIEWED))
+        if CONTRADICTED in self.table:
+            after = after.assign(**{CONTRADICTED: ""})
         self._step(lambda session: session.do(change(session.table, "reading", after)))
 
     def undo(self) -> None:
@@ -231,10 +245,10 @@ class Review:
         return ~reviewed(shown) & wanted
 
     def go_to(self, cell: str) -> None:
-        """Select a cell and bring it to the middle of the canvas."""
+        """Select a cell and bring it to the middle of the canvas, large enough to be seen."""
         self.layer.selected_data = {self._view.ids.get_loc(cell)}
         if (viewer := self._viewer()) is not None:
-            centre_on(viewer, self.table.at[cell, VERTICES], self.layer)
+            go_to(viewer, self.layer, self.table.at[cell, VERTICES])
 
     def go_on(self) -> None:
         """Go to the next cell that nobody reviewed."""
@@ -275,12 +289,18 @@ class Review:
         colours = np.asarray(palette, np.float32)[codes]
         return faded(colours, features)
 
-    def set_columns(self, columns: pd.DataFrame) -> None:
-        """Give cells, by id, values that a program calculated: this is no edit, and undone by none."""
+    def note_contradicted(self, cell: str, attributes: Iterable[str]) -> None:
+        """Note the attributes of a cell that a measure contradicts: no edit, and undone by none."""
         self.sync()
-        self.session.history.table = with_columns(self.table, columns)
-        self._view.update([])
-        self.changed.emit(list(columns.index))
+        table, words = self.table, SEPARATOR.join(attributes)
+        known = table[CONTRADICTED].to_numpy(object) if CONTRADICTED in table else np.full(len(table), "", object)
+        row = table.index.get_loc(cell)
+        if known[row] != words:
+            noted = pd.Series(known, table.index, copy=True)
+            noted.iloc[row] = words
+            self.session.history.table = table.assign(**{CONTRADICTED: noted})
+            self._view.update([], [CONTRADICTED])
+            self.changed.emit([cell])
 
     def saved(self) -> None:
         """Note that the cells are in a file of the user's: the next edit begins a new journal."""
@@ -351,8 +371,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 def _about(layer: Shapes) -> dict[str, Any]:
     """Return what a session needs to know to restore `layer`, and where its journal is to lie."""
     known = layer.metadata[METADATA_KEY]
-    told = ("name", "width", "height")
-    pictures = [[list(index), {n: at[n] for n in told}] for index, at in known.get("pictures", {}).items()]
+    pictures = [[list(index), plain(told)] for index, told in known.get("pictures", {}).items()]
     about = {"name": layer.name, "ndim": layer.ndim, "metadata": known | {"pictures": pictures}}
     source = known.get("source")
     return {"source": Path(source) if source else None, "name": known.get("picture", layer.name), "about": about}

@@ -36,7 +36,7 @@ from bloodfilm.weights import DEFAULT_MODEL, available
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Layer
 
     from bloodfilm.review.journal import Replayed
 
@@ -51,7 +51,7 @@ class ReviewWidget(QWidget):
         self.viewer = napari_viewer
         self.review: Review | None = None
         self._process = DetectionProcess()
-        self._left: list[tuple[Image, Replayed]] = []
+        self._left: list[tuple[Layer, Replayed]] = []
         self._build()
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.inserted.connect(self._look_for_unsaved)
@@ -101,7 +101,7 @@ class ReviewWidget(QWidget):
 
     def _follow_active(self) -> None:
         layer = self.viewer.layers.selection.active
-        if isinstance(layer, napari.layers.Shapes) and METADATA_KEY in layer.metadata and "class" in layer.features:
+        if _shows_cells(layer):
             self._bind(Review.of(layer, self.viewer))
         elif self.review is None:
             self._refresh()
@@ -189,29 +189,31 @@ class ReviewWidget(QWidget):
         return image, pictures.around(image, list(review.table.loc[ids, VERTICES]))
 
     def _look_for_unsaved(self) -> None:
-        images = [layer for layer in self.viewer.layers if isinstance(layer, napari.layers.Image)]
-        found = {image: unsaved(image) for image in images}
-        self._left = [(image, each) for image, (reviews, _) in found.items() for each in reviews]
-        problems = [problem for _, problems in found.values() for problem in problems]
+        pictures = [layer for layer in self.viewer.layers if isinstance(layer, napari.layers.Image)]
+        cells = [layer for layer in self.viewer.layers if _shows_cells(layer)]
+        found = {layer: unsaved(layer) for layer in [*cells, *pictures]}
+        left = {each.path: (layer, each) for layer, (reviews, _) in found.items() for each in reviews}
+        self._left = list(left.values())  # of a picture and the cells on it, the picture
+        problems = list(dict.fromkeys(problem for _, problems in found.values() for problem in problems))
         self.recovery.setVisible(bool(self._left or problems))
         self.restore.setVisible(bool(self._left))
         self.discard.setVisible(bool(self._left))
         lines = problems
         if self._left:
-            image, replayed = self._left[-1]
+            layer, replayed = self._left[-1]
             count = f"{replayed.edits} edit{'s' * (replayed.edits != 1)}"
             when = replayed.at[:16].replace("T", " ")
             lines = [
-                f"{count} of the cells on {image.name}, until {when} UTC, were not saved.",
+                f"{count} of the cells on {layer.name}, until {when} UTC, were not saved.",
                 replayed.problem,
                 *lines,
             ]
         self.unsaved.setText("<br>".join(html.escape(line) for line in lines if line))
 
     def _on_restore(self) -> None:
-        image, replayed = self._left[-1]
+        layer, replayed = self._left[-1]
         try:
-            self.viewer.layers.selection.active = restore(self.viewer, image, replayed)
+            self.viewer.layers.selection.active = restore(self.viewer, layer, replayed)
         except UserError as error:
             self._say(str(error))
         self._look_for_unsaved()
@@ -243,6 +245,11 @@ class ReviewWidget(QWidget):
         self.viewer.layers.selection.events.active.disconnect(self._follow_active)
         self.viewer.layers.events.inserted.disconnect(self._look_for_unsaved)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
+
+
+def _shows_cells(layer: Layer | None) -> bool:
+    """Tell if `layer` shows cells that bloodfilm found or read."""
+    return isinstance(layer, napari.layers.Shapes) and METADATA_KEY in layer.metadata and "class" in layer.features
 
 
 def _words() -> QLabel:

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QLabel, QLineEdit, QMainWindow, QScrollArea, QVBoxLay
 from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import spatial, to_rectangles
 from bloodfilm.napari.pictures import current_picture
-from bloodfilm.napari.shapes import centre_on
+from bloodfilm.napari.shapes import go_to
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.napari.tuning.label import LabelSection
 from bloodfilm.napari.tuning.options import Options
@@ -118,7 +118,7 @@ class TrainWidget(QWidget):
         self.viewer.layers.selection.active = place.image
         box = problem.box or (0, 0, place.field.width, place.field.height)
         (shape,) = to_rectangles([box], place.index)
-        centre_on(self.viewer, shape, place.image)
+        go_to(self.viewer, place.image, shape)
 
     def _begin(self) -> None:
         name = self.name.text().strip()

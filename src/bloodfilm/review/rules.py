@@ -9,7 +9,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from bloodfilm.review.edits import SHAPE, VERTICES
-from bloodfilm.review.states import ACCEPTED, CHANGED, REJECTED, REVIEW, REVIEWED_AT, REVIEWER, UNREVIEWED, stamp
+from bloodfilm.review.states import (
+    ACCEPTED,
+    CHANGED,
+    CONTRADICTED,
+    REJECTED,
+    REVIEW,
+    REVIEWED_AT,
+    REVIEWER,
+    UNREVIEWED,
+    stamp,
+)
 from bloodfilm.vocabulary import Vocabulary
 
 DIAMETER = "diameter_um"
@@ -26,8 +36,8 @@ def differences(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 def consequences(table: pd.DataFrame, after: pd.DataFrame, vocabulary: Vocabulary, reviewer: str) -> pd.DataFrame:
     """Return the columns `after`, by id, that somebody gives to cells of `table`, with all that follows.
 
-    A reading that is replaced loses its score, a cell that is moved gets its new size, and both count as changed;
-    what is as it was counts as accepted.
+    A reading that is replaced loses its score, a cell that is moved gets its new size, of both nothing is measured any
+    more, and they count as changed; what is as it was counts as accepted.
     """
     before = table.loc[after.index]
     differs = {name: differing(before[name], column) for name, column in after.items()}
@@ -35,6 +45,9 @@ def consequences(table: pd.DataFrame, after: pd.DataFrame, vocabulary: Vocabular
     for name in ("class", *vocabulary.attribute_names):
         if name in after:
             follows[f"{name}_score"] = before[f"{name}_score"].mask(differs[name])
+    readings = [differs[name] for name in (*vocabulary.attribute_names, VERTICES) if name in after]
+    if CONTRADICTED in before and readings:
+        follows[CONTRADICTED] = before[CONTRADICTED].mask(np.logical_or.reduce(readings), "")
     if VERTICES in after and DIAMETER in before:
         with np.errstate(divide="ignore", invalid="ignore"):
             follows[DIAMETER] = before[DIAMETER] * np.sqrt(areas(after[VERTICES]) / areas(before[VERTICES]))

@@ -10,14 +10,15 @@ from qtpy.QtCore import QRect, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPixmap
 from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from bloodfilm.napari.gallery.measure_panel import DOUBTFUL, MeasurePanel
 from bloodfilm.napari.gallery.measures import Measured
-from bloodfilm.napari.gallery.table import PICTURE, SCORE, SIZES, TYPE, UNSEEN, label
+from bloodfilm.napari.gallery.table import DOUBT, PICTURE, SCORE, SIZES, TYPE, UNSEEN, label
 from bloodfilm.review.states import REVIEW
-from bloodfilm.vocabulary import UNKNOWN_CLASS, Vocabulary
+from bloodfilm.vocabulary import NOT_ANNOTATED, UNKNOWN_CLASS, Vocabulary
 
-CROP, BAR = 148, 36
-DOUBTFUL = "#e69f00"
+CROP, BAR, ARROW = 148, 24, 30
 SEVERAL = "several"
+FACT_LINES = 5
 
 
 class Probability(QWidget):
@@ -27,7 +28,7 @@ class Probability(QWidget):
         super().__init__()
         self.value = float("nan")
         self.colour = QColor("#56b4e9")
-        self.setFixedSize(QSize(BAR + 36, 18))
+        self.setFixedSize(QSize(BAR + 34, 18))
 
     def show_value(self, value: float) -> None:
         self.value = value
@@ -56,7 +57,8 @@ class Choice(QComboBox):
         self.setPlaceholderText(SEVERAL)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumContentsLength(6)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumWidth(max(map(self.fontMetrics().horizontalAdvance, (*words, NOT_ANNOTATED))) + ARROW)
         self.setStyleSheet("QComboBox { padding: 1px 2px 1px 6px; }")
         self.textActivated.connect(self.picked)
 
@@ -87,17 +89,16 @@ class CellPanel(QWidget):
         self.title, self.facts = QLabel(), QLabel()
         self.title.setTextFormat(Qt.TextFormat.RichText)
         self.facts.setWordWrap(True)
+        self.facts.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.facts.setMinimumHeight(FACT_LINES * self.fontMetrics().lineSpacing())
         self.facts.setTextFormat(Qt.TextFormat.RichText)
         self.type = Choice((*vocabulary.classes, UNKNOWN_CLASS))
         self.type.setToolTip("The type; choose another to correct it.")
         self.type.picked.connect(self.class_picked)
         self.type_score = Probability()
         self.choices: dict[str, tuple[Choice, Probability]] = {}
-        self.measures = QLabel()
-        self.measures.setWordWrap(True)
-        self.measures.setTextFormat(Qt.TextFormat.RichText)
-        self.measures.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.measures.setMinimumHeight(4 * self.fontMetrics().lineSpacing())
+        self.titles: dict[str, QLabel] = {}
+        self.measures = MeasurePanel()
         self._lay_out([a for a in vocabulary.attributes if a.name in columns])
 
     def _lay_out(self, attributes: list[Any]) -> None:
@@ -117,7 +118,8 @@ class CellPanel(QWidget):
             choice, bar = Choice(attribute.values), Probability()
             choice.picked.connect(lambda word, name=attribute.name: self.attribute_picked.emit(name, word))
             choice.setToolTip(f"{label(attribute.name)}; choose another word to correct it.")
-            grid.addWidget(QLabel(label(attribute.name)), line, 0)
+            title = self.titles[attribute.name] = QLabel(label(attribute.name))
+            grid.addWidget(title, line, 0)
             grid.addWidget(choice, line, 1)
             grid.addWidget(bar, line, 2)
             self.choices[attribute.name] = choice, bar
@@ -142,6 +144,8 @@ class CellPanel(QWidget):
             choice.show_words(cells[name])
             bar.show_value(_only(cells, f"{name}_score"))
         facts = [f"score {score:.2f}"] if one and np.isfinite(score) else []
+        if facts and DOUBT in cells:
+            facts[0] += f", doubt {cells[DOUBT].iloc[0]:.2f}"
         for name, unit in zip(SIZES, ("µm", "px"), strict=True):
             if name in cells and cells[name].notna().any():
                 facts.append(f"{cells[name].mean():.1f} {unit} across" + ("" if one else " on average"))
@@ -153,14 +157,12 @@ class CellPanel(QWidget):
         self.crop.setPixmap(QPixmap() if crop is None else QPixmap.fromImage(crop))
 
     def show_measures(self, measured: Measured | None) -> None:
-        """Show what was measured on the cell, and what of the words above it contradicts."""
-        lines = []
-        if measured is not None:
-            facts = [f"{name} {value}" for name, value in measured.facts.items()]
-            lines = [f"measured: {' · '.join(facts)}" if facts else f"not measured: {measured.reason}"]
-            if measured.contradicted:
-                lines.append(f"<span style='color:{DOUBTFUL}'>contradicts {', '.join(measured.contradicted)}</span>")
-        self.measures.setText("<br>".join(lines))
+        """Show what was measured on the cell, and which of the words above it contradicts."""
+        self.measures.show_measured(measured)
+        against = measured.contradicted if measured else ()
+        for name, title in self.titles.items():
+            title.setStyleSheet(f"color: {DOUBTFUL}" if name in against else "")
+            title.setToolTip("What is measured contradicts this word." if name in against else "")
 
 
 def _only(cells: pd.DataFrame, column: str) -> float:

@@ -28,12 +28,16 @@ RGB = npt.NDArray[np.uint8]
 
 
 class Place(NamedTuple):
-    """A square of a picture: its centre and side in pixels of full resolution, and the picture's index in a stack."""
+    """A square of a picture: its centre and width in pixels of full resolution, and the picture's index in a stack.
+
+    It is `high` times as many pixels high: more than one where the picture is squeezed in width.
+    """
 
     x: float
     y: float
     side: float
     index: tuple[int, ...] = ()
+    high: float = 1.0
 
 
 class Cutter:
@@ -47,10 +51,11 @@ class Cutter:
 
     def cut(self, place: Place, size: int) -> RGB:
         """Return the square at `place` as (size, size, 3), grey where the picture ends."""
-        level, factors = self._level(place.side / size)
+        level, factors = self._level(place.side * min(place.high, 1) / size)
         picture = self._picture(level, place.index)
         height, width = picture.shape[:2]
-        side_y, side_x = (max(round(place.side / factor), 1) for factor in factors)
+        sides = place.side * place.high, place.side
+        side_y, side_x = (max(round(side / factor), 1) for side, factor in zip(sides, factors, strict=True))
         y0, x0 = round(place.y / factors[0] - side_y / 2), round(place.x / factors[1] - side_x / 2)
         top, left = np.clip(y0, 0, height), np.clip(x0, 0, width)
         part = np.asarray(picture[top : np.clip(y0 + side_y, 0, height), left : np.clip(x0 + side_x, 0, width)])

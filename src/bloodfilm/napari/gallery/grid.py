@@ -19,7 +19,18 @@ from qtpy.QtCore import (
     Qt,
     Signal,
 )
-from qtpy.QtGui import QColor, QFont, QFontMetrics, QImage, QKeySequence, QPainter, QPen, QResizeEvent, QShortcut
+from qtpy.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QImage,
+    QKeySequence,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QShortcut,
+)
 from qtpy.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from bloodfilm.napari.gallery.arrangement import Group
@@ -73,6 +84,11 @@ class GridModel(QAbstractListModel):
         """Draw the cells of `rows` anew."""
         for place in self.places(rows).tolist():
             self.dataChanged.emit(self.index(place), self.index(place))
+
+    @property
+    def cells(self) -> int:
+        """Number of cells that are shown."""
+        return int((self.items >= 0).sum())
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:  # noqa: N802  Qt's name
         return 0 if parent is not None and parent.isValid() else len(self.items)
@@ -186,6 +202,7 @@ class Gallery(QListView):
         self.tile, self.title_colour = tile, title_colour
         self.grid = GridModel(self)
         self.wanted = 84
+        self.nothing = ""
         self._following = False
         self._shortcuts: list[QShortcut] = []
         self.setModel(self.grid)
@@ -245,6 +262,14 @@ class Gallery(QListView):
         width = self.viewport().width() - 1  # Qt breaks lines that fill it
         tile = width // max(round(width / side), 1)
         self.setGridSize(QSize(tile, tile + STRIP))
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802  Qt's name
+        super().paintEvent(event)
+        if not len(self.grid.items):
+            painter = QPainter(self.viewport())
+            painter.setPen(self.palette().text().color())
+            inside = self.viewport().rect().adjusted(20, 20, -20, -20)
+            painter.drawText(inside, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self.nothing)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  Qt's name
         self.show_tiles(self.wanted)

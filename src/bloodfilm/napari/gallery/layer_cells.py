@@ -11,22 +11,16 @@ import pandas as pd
 
 from bloodfilm.napari.gallery.colouring import Colouring, faded
 from bloodfilm.napari.gallery.crops import Place
-from bloodfilm.napari.gallery.table import TYPE, bounds, cell_table
+from bloodfilm.napari.gallery.table import TYPE, bounds, cell_table, squeeze, um_per_px
 from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary
 from bloodfilm.napari.shapes import recolour
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Image, Layer, Shapes
 
 COLOUR_BY = "colour_by"
 MARGIN, OUTLIER = 1.15, 1.25
 """Side of a crop over that of the largest cell, which all share, so that sizes can be compared, but for outliers."""
-
-CELL_ON_CANVAS = (0.08, 0.6)
-"""Shares of the canvas that a cell may take before the view is zoomed."""
-
-ZOOMED = 0.25
 
 
 class LayerCells:
@@ -85,32 +79,22 @@ class LayerCells:
         return rows
 
     def places(self, image: Image, point: Sequence[float]) -> list[Place]:
-        """Return the square of `image` that shows each cell; `point` says where a stack is if cells do not."""
+        """Return what of `image` shows each cell; `point` says where a stack is if cells do not."""
         if not len(self.corners):
             return []
         matrix, offset = _affine(self.layer, image, point)
         ends = np.sort(self.corners @ matrix.T + offset, axis=1)
-        sides = np.ptp(ends[:, :, -2:], axis=1).max(1)
+        high = squeeze(um_per_px(self.layer, self.corners))
+        sides = (np.ptp(ends[:, :, -2:], axis=1) / np.stack([high, np.ones_like(high)], axis=1)).max(1)
         common = min(sides.max(), OUTLIER * float(np.percentile(sides, 95))) * MARGIN
         centres = ends.mean(1)
         indices = np.rint(ends[:, 0, :-2]).astype(int).tolist()
         return [
-            Place(x, y, max(common, side * MARGIN), tuple(index))
-            for (y, x), side, index in zip(centres[:, -2:].tolist(), sides.tolist(), indices, strict=True)
+            Place(x, y, max(common, side * MARGIN), tuple(index), each)
+            for (y, x), side, index, each in zip(
+                centres[:, -2:].tolist(), sides.tolist(), indices, high.tolist(), strict=True
+            )
         ]
-
-    def go_to(self, viewer: ViewerModel, row: int) -> None:
-        """Move the slider and the camera of `viewer` to a cell; zoom where it would be tiny or too large."""
-        low, high = self.corners[row]
-        centre = np.asarray(self.layer.data_to_world((low + high) / 2))
-        sides = np.abs(np.asarray(self.layer.data_to_world(high)) - np.asarray(self.layer.data_to_world(low)))
-        first = viewer.dims.ndim - len(centre)
-        for axis, value in enumerate(centre[:-2]):
-            viewer.dims.set_point(first + axis, float(value))
-        camera, side, room = viewer.scene.camera, float(sides[-2:].max()), float(min(viewer.canvas.size))
-        camera.center = (0.0, *centre[-2:].tolist())
-        if side and not CELL_ON_CANVAS[0] < side * camera.zoom / room < CELL_ON_CANVAS[1]:
-            camera.zoom = ZOOMED * room / side
 
 
 def _affine(cells: Layer, image: Layer, point: Sequence[float]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

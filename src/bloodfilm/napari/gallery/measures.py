@@ -10,7 +10,7 @@ import numpy as np
 
 from bloodfilm.cells import Cells, Scale
 from bloodfilm.napari import pictures
-from bloodfilm.napari.gallery.table import label, um_per_px
+from bloodfilm.napari.gallery.table import um_per_px
 from bloodfilm.napari.layers import layer_vocabulary
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FACTS = {
     "cell_diameter_um": ("diameter", " µm"),
-    "nucleus_cytoplasm_ratio": ("nucleus to cytoplasm", ""),
+    "nucleus_cytoplasm_ratio": ("N/C ratio", ""),
     "nucleus_solidity": ("nuclear solidity", ""),
     "nucleus_lobes": ("lobes", ""),
     "chromatin_contrast": ("chromatin contrast", ""),
@@ -52,8 +52,8 @@ def measuring(image: Image, cells: LayerCells, row: int) -> Callable[[], Measure
     beside[row] = False
     shift = np.array([part.x, part.y] * 2)
     box, others = (corners[rows][:, :, [-1, -2]].reshape(-1, 4) - shift for rows in ([row], beside))
-    unit = um_per_px(layer)
-    scale = None if unit is None else Scale((unit[1], unit[0]), 0.0, 0, True, (1, 1))
+    um = um_per_px(layer, corners[[row]])[0]
+    scale = None if np.isnan(um).any() else Scale((um[1], um[0]), 0.0, 0, True, (1, 1))
     features = layer.features.iloc[[row]].reset_index(drop=True)
     cell = Cells.from_frame(box, features, layer_vocabulary(layer.metadata))
 
@@ -66,7 +66,7 @@ def measuring(image: Image, cells: LayerCells, row: int) -> Callable[[], Measure
         numbers: dict[str, Any] = table.iloc[0].to_dict()
         known = {name: numbers[name] for name in FACTS if np.isfinite(numbers[name])}
         facts = {FACTS[name][0]: f"{value:.3g}{FACTS[name][1]}" for name, value in known.items()}
-        against = [label(str(name)) for name in verdicts.index[(~verdicts).fillna(False)]]
+        against = [str(name) for name in verdicts.index[(~verdicts).fillna(False)]]
         return Measured(facts, against, str(numbers[REASON]))
 
     return measure_it

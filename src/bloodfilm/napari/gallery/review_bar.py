@@ -19,7 +19,9 @@ class ReviewBar(QWidget):
         self.accept = self._button("✓ accept", "All readings of the selected cells are right.")
         self.reject = self._button("✕ reject", "The selected ones are no white cells; they count nowhere.")
         self.next = self._button("next ▸", "Go to the next cell that nobody reviewed.")
-        self.doubtful = self._button("doubtful ▸", "Go to the most doubtful cell that nobody reviewed.")
+        self.doubtful = self._button(
+            "doubtful ▸", "Go to the most doubtful cell that nobody reviewed; again: to the next less doubtful one."
+        )
         self.undo = self._button("↶", "")
         self.redo = self._button("↷", "")
         layout = QHBoxLayout(self)
@@ -29,8 +31,8 @@ class ReviewBar(QWidget):
             layout.addWidget(button, 1 if button in (self.undo, self.redo) else 3)
         self.accept.clicked.connect(lambda: self.review and self.review.accept(self.review.selected))
         self.reject.clicked.connect(lambda: self.review and self.review.reject(self.review.selected))
-        self.next.clicked.connect(self._on_next)
-        self.doubtful.clicked.connect(self._on_doubtful)
+        self.next.clicked.connect(lambda: self.review and self.review.go_on())
+        self.doubtful.clicked.connect(lambda: self.review and self.review.go_to_doubt())
         self.undo.clicked.connect(lambda: self.review and self.review.undo())
         self.redo.clicked.connect(lambda: self.review and self.review.redo())
 
@@ -53,15 +55,3 @@ class ReviewBar(QWidget):
         for button, what, verb in ((self.undo, review.can_undo, "Undo"), (self.redo, review.can_redo, "Redo")):
             button.setEnabled(bool(what))
             button.setToolTip(f"{verb}: {what}" if what else f"Nothing to {verb.lower()}.")
-
-    def _on_next(self) -> None:
-        if self.review is not None:
-            self._go_to(self.review.next_unreviewed(next(iter(self.review.selected[-1:]), None)))
-
-    def _on_doubtful(self) -> None:
-        if self.review is not None:
-            self._go_to(next(iter(self.review.most_doubtful()), None))
-
-    def _go_to(self, cell: str | None) -> None:
-        if self.review is not None and cell is not None:
-            self.review.layer.selected_data = {self.review.ids.index(cell)}

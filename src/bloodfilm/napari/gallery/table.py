@@ -48,24 +48,39 @@ def bounds(data: Sequence[npt.NDArray[Any]], ndim: int = 2) -> npt.NDArray[np.fl
     return np.stack([np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)], axis=1)
 
 
-def um_per_px(layer: Layer) -> npt.NDArray[np.float64] | None:
-    """Return the micrometres (y, x) of a pixel of `layer`: as its red cells told, else as its scale says."""
-    told = layer.metadata.get(METADATA_KEY, {}).get(UM_PER_PX)
-    if told is not None:
-        return np.array(told[::-1], float)
+def um_per_px(layer: Layer, corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the micrometres (N, 2) of a pixel, in y and x, around the cells of `layer` with `corners` (N, 2, D).
+
+    That is what red cells told, of all pictures or of each, else what the layer's scale says, else NaN.
+    """
+    known = layer.metadata.get(METADATA_KEY, {})
+    if UM_PER_PX in known:
+        return np.full((len(corners), 2), known[UM_PER_PX][::-1], float)
+    fields = {index: picture.get("field") for index, picture in known.get("pictures", {}).items()}
+    scales = {index: field.cells.scale for index, field in fields.items() if field is not None}
+    sizes = {index: scale.um_per_px[::-1] for index, scale in scales.items() if scale and scale.sure}
+    if sizes:
+        indices = map(tuple, np.rint(corners[:, 0, :-2]).astype(int).tolist())
+        return np.array([sizes.get(index, (np.nan, np.nan)) for index in indices], float).reshape(-1, 2)
     try:
         sides = zip(layer.scale[-2:], layer.units[-2:], strict=True)
-        return np.array([(side * unit).to("micrometer").magnitude for side, unit in sides])
+        um = [(side * unit).to("micrometer").magnitude for side, unit in sides]
     except DimensionalityError:
-        return None
+        um = [np.nan, np.nan]
+    return np.full((len(corners), 2), um, float)
+
+
+def squeeze(um: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return how many pixels high something is that is one pixel wide and as high (N,), 1 where that is not known."""
+    return np.nan_to_num(um[:, 1] / um[:, 0], nan=1.0)
 
 
 def cell_table(layer: Shapes, corners: npt.NDArray[np.float64], vocabulary: Vocabulary) -> pd.DataFrame:
     """Return the features of `layer` with doubt, size and picture by the corners (N, 2, D), for users to read."""
     table = layer.features.drop(columns=[ID, "diameter_um"], errors="ignore")
-    unit = um_per_px(layer)
-    sides = np.ptp(corners[:, :, -2:], axis=1) * (1 if unit is None else unit)
-    table[SIZES[unit is None]] = np.sqrt(sides.prod(1))
+    um = um_per_px(layer, corners)
+    unknown = bool(np.isnan(um).all())
+    table[SIZES[unknown]] = np.sqrt((np.ptp(corners[:, :, -2:], axis=1) * (1 if unknown else um)).prod(1))
     if SCORE in table and "class_score" in table:
         table[DOUBT] = doubts_of(table, vocabulary)
     if REVIEW in table:

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QP
 
 from bloodfilm.napari.layers import METADATA_KEY, to_rectangles
 from bloodfilm.napari.review import Review
-from bloodfilm.napari.shapes import centre_on
+from bloodfilm.napari.shapes import go_to
 from bloodfilm.napari.tuning.fields import Labelled, add_cells, add_regions, collect, show_only
 from bloodfilm.napari.tuning.suggestions import Suggestions
 
@@ -202,7 +202,7 @@ class LabelSection(QWidget):
         proposal, image, index = self.suggestions.proposals[0]
         show_only(self.viewer, image)
         (shape,) = to_rectangles([proposal.region], index)
-        centre_on(self.viewer, shape, image)
+        go_to(self.viewer, image, shape)
         left = len(self.suggestions.proposals)
         self.words.setText(f"Best of {left}: {proposal.why}.")
 
