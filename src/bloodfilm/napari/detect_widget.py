@@ -28,7 +28,7 @@ from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
 from bloodfilm.napari.detect_job import DetectJob
-from bloodfilm.napari.layers import cells_layer, describe, spatial
+from bloodfilm.napari.layers import METADATA_KEY, cells_layer, describe, spatial
 from bloodfilm.napari.model_box import ModelBox
 from bloodfilm.napari.review import Review
 from bloodfilm.palette import colour
