@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from bloodfilm.napari.tuning.fields import Index
 
 DETECT = "Detect white blood cells"
-PSEUDO = "Pseudo-labels"
+PSEUDO = "bloodfilm_pseudo_labels"
+FAINT = {"edge_color": "white", "edge_width": 2, "face_color": "transparent"}
 
 
 class TrainWidget(QWidget):
@@ -172,13 +173,15 @@ class TrainWidget(QWidget):
         image, index = self._places[name]
         if image not in self.viewer.layers:
             return
-        title = f"{image.name} pseudo-labels"
+        drawn = to_rectangles(boxes, index)
+        for layer in self.viewer.layers:
+            if layer.metadata.get(PSEUDO) == name:
+                layer.data = []
+                layer.add(drawn, shape_type="rectangle", **FAINT)
+                return
         active = self.viewer.layers.selection.active
-        if title in self.viewer.layers:
-            self.viewer.layers.remove(title)
-        shown = {"edge_color": "#ffffff", "edge_width": 2, "face_color": "transparent", "opacity": 0.4}
-        drawn = {"shape_type": "rectangle", "ndim": image.ndim, "name": title, "metadata": {PSEUDO: True}}
-        self.viewer.add_shapes(to_rectangles(boxes, index), **shown, **drawn, **spatial(image))
+        told = {"name": f"{image.name} pseudo-labels", "ndim": image.ndim, "metadata": {PSEUDO: name}}
+        self.viewer.add_shapes(drawn, shape_type="rectangle", opacity=0.4, **FAINT, **told, **spatial(image))
         if active in self.viewer.layers:
             self.viewer.layers.selection.active = active
 

@@ -63,6 +63,8 @@ class LabelSection(QWidget):
     def _build(self) -> None:
         self.pictures = QListWidget()
         self.pictures.setMaximumHeight(96)
+        self.pictures.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.pictures.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.pictures.setToolTip("Untick pictures that are not to be learned from.")
         self.pictures.itemChanged.connect(lambda: self._wait.start())
         self.pictures.itemClicked.connect(self._on_picture)
@@ -148,7 +150,7 @@ class LabelSection(QWidget):
         for number in range(self.pictures.count()):
             item = self.pictures.item(number)
             mine = [each.field for each in self.labelled if each.image is item.data(LAYER)]
-            item.setText(f"{item.data(LAYER).name}: {_told(mine)}")
+            item.setText(f"{_told(mine)}: {item.data(LAYER).name}")
         self.pictures.blockSignals(False)
         self.suggest.setEnabled(bool(self.images) and not self.suggestions.searching)
         self.changed.emit()
@@ -208,8 +210,7 @@ class LabelSection(QWidget):
 
     def _on_accept(self) -> None:
         image = self.suggestions.proposals[0][1]
-        count = self.suggestions.cells_in_first()
-        self.suggestions.accept()
+        count = self.suggestions.accept()
         self.viewer.layers.selection.active = self._cells(self.viewer, image)
         self.viewer.layers.selection.active.mode = "select"
         self._on_go_after(f"{count} cells of the model's are in it: correct them, box what it missed. Show goes on.")

@@ -22,7 +22,7 @@ from bloodfilm.weights import MIN_SCORE
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Shapes
+    from napari.layers import Image
 
 KEY = "bloodfilm_suggestions"
 MAX_SEARCHED = 100
@@ -123,12 +123,16 @@ class Suggestions(QObject):
                 taken.append(whole if regions is None else regions)
         return np.concatenate([np.empty((0, 4)), *taken])
 
-    def accept(self) -> None:
-        """Make the first proposal a labelled region."""
+    def accept(self) -> int:
+        """Make the first proposal a labelled region, with all of each cell in it; return how many these are."""
         proposal, image, index = self.proposals.pop(0)
+        cells = self._cells_in(proposal, image, index)
+        parts = np.vstack((proposal.region, cells))
+        low, high = parts[:, :2].min(0), parts[:, 2:].max(0)
         layer = add_regions(self.viewer, image)
-        layer.add(to_rectangles([proposal.region], index), shape_type="rectangle", edge_color="white")
+        layer.add(to_rectangles([[*low, *high]], index), shape_type="rectangle", edge_color="white")
         self._draw()
+        return len(cells)
 
     def skip(self) -> None:
         """Give up the first proposal; it is not made again."""
@@ -162,14 +166,12 @@ class Suggestions(QObject):
         if active in self.viewer.layers:
             self.viewer.layers.selection.active = active
 
-    def cells_in_first(self) -> int:
-        """Return how many cells are drawn in the first proposal already."""
-        proposal, image, index = self.proposals[0]
-        layer: Shapes = add_cells(self.viewer, image)
-        shapes = [shape for shape in layer.data if tuple(np.rint(shape[0, :-2]).astype(int)) == index]
-        boxes, region = to_boxes(shapes), np.array(proposal.region)
-        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-        return int(((middle >= region[:2]) & (middle <= region[2:])).all(1).sum())
+    def _cells_in(self, proposal: Proposal, image: Image, index: Index) -> Any:
+        """Return the boxes (N, 4) of the cells that are drawn on a proposal already."""
+        layer = add_cells(self.viewer, image)
+        boxes = to_boxes([shape for shape in layer.data if tuple(np.rint(shape[0, :-2]).astype(int)) == index])
+        region, middle = np.array(proposal.region), (boxes[:, :2] + boxes[:, 2:]) / 2
+        return boxes[((middle >= region[:2]) & (middle <= region[2:])).all(1)]
 
     def close(self) -> None:
         self._stop.set()
