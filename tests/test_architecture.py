@@ -109,6 +109,7 @@ def test_the_first_rooms_do_without_torch() -> None:
         "bloodfilm.io.lld.dataset",
         "bloodfilm.synth",
         "bloodfilm.film.report",
+        "bloodfilm.training.proposals",
     ],
 )
 def test_importing_loads_neither_torch_nor_a_gui(module: str) -> None:

@@ -73,6 +73,7 @@ def train(
     Best is the highest mean of AP50 and AP; with `Settings.keep_detection` the highest mean macro-F1 of types
     and attributes. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights count as the best. In the
     end the best ones are calibrated on `validation` and told what is usual (`finish`).
+    What the network that a run begins with says of red cells and platelets is kept if no field labels them (`Memory`).
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
     ``log.csv`` with a row per epoch. `report` is called with the same row; `progress` every few steps with ``epoch``
