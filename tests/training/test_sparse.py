@@ -220,3 +220,17 @@ def test_types_enter_by_their_entropy(sparse: list[Field]) -> None:
     method = Sparse(EAGER)
     method.begin(sparse, SETTINGS)
     assert [LLD.classes[code] for code in method.types] == ["Neutrophil", "Lymphocyte"]
+
+
+def test_that_a_kind_is_absent_is_believed_only_of_labelled_kinds(sparse: list[Field]) -> None:
+    network = AttriDet("n", auxiliary=2).eval()
+    method = Sparse(EAGER)
+    method.begin([replace(field, auxiliary={"platelet": field.cells.boxes}) for field in sparse], SETTINGS)
+    dataset = FieldDataset(sparse, 64, 0.0, scale=(1.0, 1.0))
+    images, targets = collate([dataset[index] for index in range(len(sparse))])
+    with torch.no_grad():
+        features = network.detector(images / 255)
+    masks = known(targets, [level.shape for level in features.levels], 3)
+    believed = method._believed(features, network.detector.detect, masks)
+    more = believed[0].certain > masks[0].certain
+    assert more.any(3).any(2).any(0).tolist() == [True, False, True]
