@@ -13,14 +13,16 @@ import numpy as np
 
 from bloodfilm.cells import Cells, Field, concatenate
 from bloodfilm.io.formats import named, recognise
-from bloodfilm.io.images import read_image
+from bloodfilm.io.images import find_images, read_image
 from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.io.lld.discover import looks_like_lld
+from bloodfilm.io.lld.pictures import picture_size
 from bloodfilm.io.table import aligned
 from bloodfilm.napari.layers import METADATA_KEY, ORIGIN, cells_layer, describe, regions_layer, to_rectangles
 from bloodfilm.vocabulary import NOT_ANNOTATED, Vocabulary
 
 LayerData = tuple[Any, dict[str, Any], str]
+Index = tuple[int, ...]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
@@ -74,26 +76,49 @@ def _read(path: Path) -> list[LayerData]:
 def _stack(
     group: list[Field], name: str, size: tuple[int, int], report: str, path: Path, info: dict[str, Any]
 ) -> list[LayerData]:
-    indices: list[tuple[int, ...]] = [(i,) for i in range(len(group))] if len(group) > 1 else [()]
-    placed = list(zip(indices, group, strict=True))
+    placed = _placed(group)
+    ndim = len(placed[0][0]) + 2
     pictures = {index: describe(field) for index, field in placed}
     layers: list[LayerData] = []
     if any(size):
-        about = {METADATA_KEY: {"pictures": pictures, "report": report}}
-        image = _lazy([field.path for field in group], size)
-        layers.append((image, {"name": name, "rgb": True, "metadata": about}, "image"))
+        layers.append(_image(placed, name, size, report))
 
     sparse = [(index, field.labelled_regions) for index, field in placed if field.labelled_regions is not None]
     if sparse:
         rectangles = [r for index, regions in sparse for r in to_rectangles(regions, index)]
-        layers.append((rectangles, regions_layer(name, len(indices[0]) + 2), "shapes"))
+        layers.append((rectangles, regions_layer(name, ndim), "shapes"))
 
     cells = concatenate(aligned([_with_origin(field) for field in group]))
     metadata = {"pictures": pictures, "source": str(path), "picture": name, "provenance": info}
-    arguments = cells_layer(cells, f"{name} cells", indices[0], metadata, NOT_ANNOTATED)
+    arguments = cells_layer(cells, f"{name} cells", placed[0][0], metadata, NOT_ANNOTATED)
     del arguments["data"]
     rectangles = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]
     return [*layers, (rectangles, arguments, "shapes")]
+
+
+def read_pictures(folder: Path) -> list[LayerData]:
+    """Return the pictures in `folder`, which nobody labelled: an Image layer, or a stack, for each size."""
+    groups: dict[tuple[int, int], list[Field]] = defaultdict(list)
+    for path in find_images([folder]):
+        width, height = picture_size(path)
+        groups[height, width].append(Field(path, Cells.empty(), width, height, name=path.name))
+    layers = []
+    for (height, width), group in groups.items():
+        title = folder.name if len(groups) == 1 else f"{folder.name} {width} x {height}"
+        layers.append(_image(_placed(group), title, (height, width)))
+    return layers
+
+
+def _placed(group: list[Field]) -> list[tuple[Index, Field]]:
+    """Return fields with their places in a stack; a single one is no stack."""
+    return [((i,), field) for i, field in enumerate(group)] if len(group) > 1 else [((), group[0])]
+
+
+def _image(placed: list[tuple[Index, Field]], name: str, size: tuple[int, int], report: str = "") -> LayerData:
+    pictures = {index: describe(field) for index, field in placed}
+    about = {METADATA_KEY: {"pictures": pictures, "report": report}}
+    picture = _lazy([field.path for _, field in placed], size)
+    return picture, {"name": name, "rgb": True, "metadata": about}, "image"
 
 
 def _with_origin(field: Field) -> Cells:

@@ -11,6 +11,7 @@ from napari.layers import Image
 from PIL import Image as Pillow
 
 from bloodfilm.cells import Cells, Field
+from bloodfilm.errors import UserError
 from bloodfilm.io.coco import write_coco
 from bloodfilm.napari.layers import to_rectangles
 from bloodfilm.napari.reader import read_labels
@@ -21,6 +22,7 @@ from bloodfilm.napari.tuning.fields import (
     cells_of,
     collect,
     indices,
+    open_folder,
     regions_of,
     show_only,
 )
@@ -136,3 +138,26 @@ def test_labels_read_from_a_file_hold_everywhere(viewer_model: ViewerModel, tmp_
     assert not any(each.field.is_labelled_in_part for each in labelled)
     add_regions(viewer_model, image).add(to_rectangles(REGION, (1,)), shape_type="rectangle")
     assert [each.field.is_labelled_in_part for each in collect(viewer_model, [image])] == [False, True]
+
+
+def test_a_folder_of_pictures_opens_as_stacks_by_size_that_keep_their_files(
+    viewer_model: ViewerModel, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="holds no picture"):
+        open_folder(viewer_model, tmp_path)
+    for number, width in enumerate((100, 100, 60)):
+        Pillow.fromarray(np.full((80, width, 3), 200, np.uint8)).save(tmp_path / f"{number}.png")
+    open_folder(viewer_model, tmp_path)
+    assert [layer.data.shape for layer in viewer_model.layers] == [(2, 80, 100, 3), (80, 60, 3)]
+    stack, one = viewer_model.layers
+    assert collect(viewer_model, [stack, one]) == []
+    add_regions(viewer_model, stack).add(to_rectangles(REGION, (1,)), shape_type="rectangle")
+    add_cells(viewer_model, one, {(): found()[:1]})
+    add_regions(viewer_model, one).add(to_rectangles(REGION), shape_type="rectangle")
+    assert [each.field.path.name for each in collect(viewer_model, [stack, one])] == ["1.png", "2.png"]
+
+
+def test_a_subset_of_lld_opens_with_its_labels(viewer_model: ViewerModel, lld: Path) -> None:
+    open_folder(viewer_model, next(lld.rglob("H_100X_C2")))
+    images = [layer for layer in viewer_model.layers if isinstance(layer, Image)]
+    assert collect(viewer_model, images)

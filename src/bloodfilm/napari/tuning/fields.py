@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 
 from bloodfilm.cells import Cells, Field, concatenate
+from bloodfilm.errors import UserError
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import SUFFIXES, as_rgb
 from bloodfilm.io.polygons import rectangles
@@ -27,6 +28,7 @@ from bloodfilm.napari.layers import (
     to_rectangles,
 )
 from bloodfilm.napari.pictures import described
+from bloodfilm.napari.reader import get_reader, read_pictures
 from bloodfilm.review.states import REJECTED, REVIEW
 from bloodfilm.vocabulary import LLD, NOT_ANNOTATED
 
@@ -102,6 +104,22 @@ def show_only(viewer: ViewerModel, image: Image) -> None:
             layer.visible = each is image
 
 
+def open_folder(viewer: ViewerModel, folder: Path) -> None:
+    """Add the labelled pictures of `folder` to `viewer`; if nothing in it is labels, its pictures.
+
+    Raises
+    ------
+    UserError
+        If it holds neither.
+    """
+    reader = get_reader(str(folder))
+    layers = reader(str(folder)) if reader else read_pictures(folder)
+    if not layers:
+        raise UserError(f"{folder} holds no picture.")
+    for each in layers:
+        viewer.add_layer(napari.layers.Layer.create(*each))
+
+
 def add_regions(viewer: ViewerModel, image: Image) -> Shapes:
     """Return the layer of labelled regions of `image`, made now if there is none."""
     layer = regions_of(viewer, image)
@@ -135,10 +153,11 @@ def _collect(viewer: ViewerModel, image: Image) -> Iterator[Labelled]:
     boxes = _by_index(cells)
     areas = _by_index(regions)
     whole = cells is not None and "model" not in cells.metadata[METADATA_KEY].get("provenance", {})
+    opened = image.metadata.get(METADATA_KEY, {}).get("pictures", {})
     told = cells.metadata[METADATA_KEY].get("pictures", {}) if cells is not None else {}
     for index in indices(image):
         rows, drawn = boxes.get(index, []), areas.get(index, [])
-        known = told.get(index, {}).get("field")
+        known = told.get(index, {}).get("field") or opened.get(index, {}).get("field")
         in_part = known is not None and known.is_labelled_in_part
         if not rows and not drawn and not (whole and index in told and not in_part):
             continue

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari.layers
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import METADATA_KEY, to_rectangles
 from bloodfilm.napari.review import Review
 from bloodfilm.napari.shapes import go_to
-from bloodfilm.napari.tuning.fields import Labelled, add_cells, add_regions, collect, show_only
+from bloodfilm.napari.tuning.fields import Labelled, add_cells, add_regions, collect, open_folder, show_only
 from bloodfilm.napari.tuning.suggestions import Suggestions
 
 if TYPE_CHECKING:
@@ -68,6 +79,9 @@ class LabelSection(QWidget):
         self.pictures.setToolTip("Untick pictures that are not to be learned from.")
         self.pictures.itemChanged.connect(lambda: self._wait.start())
         self.pictures.itemClicked.connect(self._on_picture)
+        self.open = QPushButton("Open a folder…")
+        self.open.setToolTip("Pictures, or labels with their pictures: a subset of LLD, for instance.")
+        self.open.clicked.connect(self._on_open)
         self.draw_region = QPushButton("Draw a region")
         self.draw_region.setToolTip("A rectangle, or any shape of the layer's tools, in which you box all white cells.")
         self.draw_region.clicked.connect(self._on_draw_region)
@@ -87,7 +101,7 @@ class LabelSection(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.pictures)
-        layout.addLayout(row(self.draw_region, self.draw_cells))
+        layout.addLayout(row(self.open, self.draw_region, self.draw_cells))
         layout.addWidget(self.suggest)
         layout.addWidget(self.words)
         self.choice.setLayout(row(self.go, self.accept, self.skip))
@@ -154,6 +168,14 @@ class LabelSection(QWidget):
         self.pictures.blockSignals(False)
         self.suggest.setEnabled(bool(self.images) and not self.suggestions.searching)
         self.changed.emit()
+
+    def _on_open(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Open a folder")
+        if folder:
+            try:
+                open_folder(self.viewer, Path(folder))
+            except UserError as error:
+                self.words.setText(str(error))
 
     def _on_picture(self, item: QListWidgetItem) -> None:
         show_only(self.viewer, item.data(LAYER))
