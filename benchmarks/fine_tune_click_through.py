@@ -130,9 +130,9 @@ def train(panel: Any, shots: Shots, rounds: int) -> None:
         shots.take("paused")
         click(run.pause)
         until(lambda: len(run.job.rows) >= 6, "six rounds")
-        begin = time.perf_counter()
+        job, begin = run.job, time.perf_counter()
         click(run.stop)
-        until(lambda: bool(run.model), "the stop")
+        until(lambda: bool(job.model), "the stop")
         stopped = time.perf_counter() - begin - 0.8
         until(lambda: run.result.isVisible(), "a result")
     told = f"longest gap {1000 * max(waits):.0f} ms, with two screenshots; 99 % below"
@@ -167,7 +167,7 @@ def main() -> None:
         shots.take("opened")
         label(panel, viewer, shots)
         train(panel, shots, args.rounds)
-        model = panel.run.model
+        model = panel.run.result.model
         click(panel.run.result.use)
         _, detect = viewer.window.add_plugin_dock_widget("bloodfilm", "Detect white blood cells")
         if detect.model.currentText() != model:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,19 @@ import pytest
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError, UserError
 from bloodfilm.training.fine_tune import parts
-from bloodfilm.training.project import FIELDS, PROJECT, Project, choose_judges, choose_method, load, save
+from bloodfilm.training.project import (
+    COMPARISON,
+    FIELDS,
+    LOG,
+    PROJECT,
+    Project,
+    choose_judges,
+    choose_method,
+    load,
+    save,
+    taught,
+    unfinished,
+)
 from bloodfilm.training.settings import Settings
 
 IN_PART = np.array([[0, 0, 30, 30]], np.float32)
@@ -44,6 +57,7 @@ def test_a_picture_that_changed_is_told(fields: list[Field], project: Project, t
     copy = tmp_path / "copy.png"
     copy.write_bytes(fields[0].path.read_bytes())
     save(tmp_path / "run", project, [replace(fields[0], path=copy), fields[1]])
+    load(tmp_path / "run")
     copy.write_bytes(fields[1].path.read_bytes())
     with pytest.raises(UserError, match=r"copy\.png is not the picture that was labelled"):
         load(tmp_path / "run")
@@ -73,6 +87,8 @@ def test_the_method_follows_from_what_is_labelled(fields: list[Field]) -> None:
     method, reason = choose_method([replace(fields[0], labelled_regions=IN_PART), *fields[1:]])
     assert method == "sladet"
     assert f"1 of {len(fields)}" in reason
+    judges = [str(fields[0].path.absolute())]
+    assert choose_method([replace(fields[0], labelled_regions=IN_PART), *fields[1:]], judges)[0] == "attridet"
 
 
 def test_one_field_of_three_judges_whatever_their_order(fields: list[Field], project: Project) -> None:
@@ -89,5 +105,39 @@ def test_one_field_of_three_judges_whatever_their_order(fields: list[Field], pro
 
 def test_files_are_json_that_others_can_read(fields: list[Field], project: Project, tmp_path: Path) -> None:
     save(tmp_path, project, fields)
+    load(tmp_path)
     assert json.loads((tmp_path / FIELDS).read_text())["images"]
     assert set(json.loads((tmp_path / PROJECT).read_text())["pictures"]) == {str(f.path.absolute()) for f in fields}
+
+
+def test_trainings_that_can_be_gone_on_with_are_found(fields: list[Field], project: Project, tmp_path: Path) -> None:
+    for name, rounds in (("half", 1), ("whole", 3), ("new", 0)):
+        save(tmp_path / name, project, fields)
+        (tmp_path / name / LOG).write_text("epoch\n" + "1\n" * rounds)
+    shutil.copytree(tmp_path / "whole", tmp_path / "compared")
+    (tmp_path / "compared" / COMPARISON).write_text("{}")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / LOG).write_text("epoch\n1\n")
+    assert {folder.name for folder in unfinished(tmp_path)} == {"half", "whole"}
+    assert unfinished(tmp_path / "nowhere") == []
+
+
+def test_only_what_somebody_looked_at_is_taught(fields: list[Field]) -> None:
+    left = np.array([[0, 0, 48, 96]], np.float32)
+    nowhere = replace(fields[1], labelled_regions=np.empty((0, 4), np.float32))
+    in_part, whole = taught([replace(fields[0], labelled_regions=left), nowhere, fields[2]])
+    np.testing.assert_array_equal(in_part.cells.boxes, fields[0].cells.boxes[:1])
+    assert len(whole.cells) == len(fields[2].cells)
+
+
+def test_a_project_with_its_own_pictures_can_be_moved(fields: list[Field], project: Project, tmp_path: Path) -> None:
+    own = tmp_path / "run" / "pictures" / "one.png"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(fields[0].path.read_bytes())
+    judged = project.model_copy(update={"judged_by": [str(own)]})
+    save(tmp_path / "run", judged, [replace(fields[0], path=own), fields[1]])
+    load(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    loaded, back = load(tmp_path / "moved")
+    assert back[0].path == tmp_path / "moved" / "pictures" / "one.png"
+    assert loaded.judged_by == ["pictures/one.png"] == [back[0].name]

@@ -119,6 +119,8 @@ def _train_project(folder: Path, out: Path, resume: bool, context: typer.Context
     if (out / STATE).exists() != resume:
         raise UserError(f"{out} holds {'a run already: give --resume' if not resume else 'no run to resume'}.")
     best = fine_tune(folder, out, _report)
+    if not best.exists():
+        raise UserError(f"{folder / 'project.json'}: its minutes were over before the first round; give it more.")
     for when, scores in compare(folder, out).items():
         console.print(f"{when}: AP50 {scores['ap50']:.3f}, AP {scores['ap']:.3f}")
     console.print(f"Best weights: {best}")

@@ -19,7 +19,7 @@ from bloodfilm.napari.tuning.options import Options
 from bloodfilm.napari.tuning.problems import Problems
 from bloodfilm.napari.tuning.run import RunSection
 from bloodfilm.training.check import Problem, check
-from bloodfilm.training.project import Project, choose_judges, choose_method, save, unfinished
+from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_method, save, taught, unfinished
 from bloodfilm.weights import home
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ class TrainWidget(QWidget):
     def _check(self) -> None:
         """Say how it will be learned, and what is in the way."""
         fields = [each.field for each in self.label.labelled]
-        problems = check(fields)
+        problems, fields = check(fields), taught(fields)
         self.problems.show_all(problems if self.run.job is None else [])
-        self.method.setText(choose_method(fields)[1] + "." if fields else "")
+        self.method.setText(choose_method(fields, choose_judges(fields))[1] + "." if fields else "")
         self._stopped = next(iter(unfinished(home() / "runs")), None)
         self.run.offer(self._stopped)
         self.run.train.setEnabled(self.run.job is None and not any(problem.stops for problem in problems))
@@ -127,19 +127,24 @@ class TrainWidget(QWidget):
         try:
             if not name or Path(name).name != name:
                 raise UserError("Give the new model a name without slashes.")
-            fields = [each.write(folder / "pictures") for each in self.label.labelled]
+            if (folder / PROJECT).exists():
+                raise UserError(f"There is a training called {name} already: choose another name.")
+            self.label.refresh()
+            labelled = [each for each in self.label.labelled if taught([each.field])]
+            fields = taught([each.write(folder / "pictures", number) for number, each in enumerate(labelled)])
+            judges = choose_judges(fields)
             project = Project(
-                method=choose_method(fields)[0],
+                method=choose_method(fields, judges)[0],
                 settings=self.options.settings(),
                 minutes=self.options.minutes.value() or None,
-                judged_by=choose_judges(fields),
+                judged_by=judges,
             )
             save(folder, project, fields)
         except (UserError, OSError) as error:
             self.run.say_error(str(error))
             return
-        labelled = zip(fields, self.label.labelled, strict=True)
-        self._places = {str(field.path.absolute()): (each.image, each.index) for field, each in labelled}
+        places = zip(fields, labelled, strict=True)
+        self._places = {str(field.path.absolute()): (each.image, each.index) for field, each in places}
         self._start(folder)
 
     def _go_on(self) -> None:
@@ -170,7 +175,7 @@ class TrainWidget(QWidget):
         return image.ndim == 2 or current_picture(image, self.viewer)[1] == index
 
     def _show_pseudo_labels(self, name: str, boxes: list[list[float]]) -> None:
-        image, index = self._places[name]
+        image, index = self._places.get(name, (None, ()))
         if image not in self.viewer.layers:
             return
         drawn = to_rectangles(boxes, index)
@@ -187,7 +192,7 @@ class TrainWidget(QWidget):
 
     def _use(self) -> None:
         _, detect = self.viewer.window.add_plugin_dock_widget("bloodfilm", DETECT, tabify=True)
-        detect.model.choose(self.run.model)
+        detect.model.choose(self.run.result.model)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  Qt's name
         if event.type() == QEvent.Type.ParentChange:

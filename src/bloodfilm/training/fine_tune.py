@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from bloodfilm.cells import Field
 from bloodfilm.detection.detector import LOWEST_SCORE, Detector
+from bloodfilm.errors import UserError
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
@@ -17,7 +20,7 @@ from bloodfilm.nets.checkpoint import load as load_checkpoint
 from bloodfilm.nets.checkpoint import save as save_checkpoint
 from bloodfilm.training.loop import STATE, Report, train
 from bloodfilm.training.method import Method
-from bloodfilm.training.project import Project, load
+from bloodfilm.training.project import COMPARISON, Project, load
 from bloodfilm.training.samples import SAMPLES, WHEN, draw_samples
 from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import Supervised
@@ -26,7 +29,7 @@ ROUND = 64
 """Pictures, each changed at random, that an epoch shows at least, however few fields there are."""
 
 METHODS: dict[str, Callable[[], Method]] = {"attridet": Supervised, "sladet": Sparse}
-COMPARISON = "comparison.json"
+LOCK = ".training.lock"
 
 
 def fine_tune(
@@ -40,25 +43,31 @@ def fine_tune(
     """Train on the project in `folder`, by its `method`, and return the best weights, with their card.
 
     Writes what `bloodfilm.training.loop.train` does to `out`, by default `folder`, and goes on with what was begun
-    there. Arguments and errors are those of `train` and `bloodfilm.training.project.load`.
+    there. Arguments and errors are those of `train` and `bloodfilm.training.project.load`; no two programs train in one
+    folder.
     """
     out = out or folder
     project, fields = load(folder)
     learned, judges = parts(project, fields)
     again = math.ceil(ROUND / len(learned))
-    best = train(
-        learned * again,
-        judges,
-        out,
-        project.settings,
-        (out / STATE).exists(),
-        report,
-        _until(project.minutes, cancelled),
-        method=method or METHODS[project.method](),
-        progress=progress,
-    )
-    if best.exists():
-        _describe(best, out, project, learned)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / LOCK, timeout=0):
+            best = train(
+                learned * again,
+                judges,
+                out,
+                project.settings,
+                (out / STATE).exists(),
+                report,
+                _until(project.minutes, cancelled),
+                method=method or METHODS[project.method](),
+                progress=progress,
+            )
+            if best.exists():
+                _describe(best, out, project, learned)
+    except Timeout:
+        raise UserError(f"Another program is training in {out}.") from None
     return best
 
 
@@ -93,7 +102,15 @@ def compare(folder: Path, out: Path | None = None) -> dict[str, dict[str, float]
 
 def _until(minutes: float | None, cancelled: Callable[[], bool] | None) -> Callable[[], bool]:
     end = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    return lambda: time.monotonic() > end or bool(cancelled and cancelled())
+
+    def over() -> bool:
+        nonlocal end
+        before = time.monotonic()
+        stop = before > end or bool(cancelled and cancelled())
+        end += time.monotonic() - before  # a pause, for which `cancelled` waits, does not count
+        return stop
+
+    return over
 
 
 def _describe(best: Path, out: Path, project: Project, learned: Sequence[Field]) -> None:

@@ -53,6 +53,9 @@ STATE = "state.pt"
 FREE_TO_CHANGE = ("device", "workers")
 """Settings that a run may be resumed with although it was begun with others."""
 
+NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
+"""What errors of torch say on graphics cards, on Windows and elsewhere."""
+
 Report = Callable[[dict[str, float]], None]
 
 
@@ -78,9 +81,9 @@ def train(
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
     ``log.csv`` with a row per epoch. `report` is called with the same row; `progress` every few steps with ``epoch``
     (a fraction), each loss, what the method measures, ``learning_rate`` and ``seconds_left``. Once `cancelled` says
-    yes, training stops with the best weights kept. Where memory runs out, the batch is halved, with a warning. The
-    cells of `singles`, fields that show one white cell each, are pasted on the others, so that crowds and touching
-    cells are learned from labels of single ones.
+    yes, training stops with the best weights kept; these are calibrated, but not told what is usual. Where memory runs
+    out, the batch is halved, with a warning. The cells of `singles`, fields that show one white cell each, are pasted
+    on the others, so that crowds and touching cells are learned from labels of single ones.
 
     Returns
     -------
@@ -163,11 +166,13 @@ class _Run:
             self._restore()
         self.out.mkdir(parents=True, exist_ok=True)
         self.began = (time.monotonic(), self.epoch)
+        usual = self.dataset.fields
         while self.epoch < self.settings.epochs:
             try:
                 losses = self._train_epoch(cancelled)
                 scores = self._validate(cancelled)
             except Cancelled:
+                usual = []
                 break
             except (MemoryError, RuntimeError) as error:
                 self._halve_batch(error)
@@ -179,12 +184,12 @@ class _Run:
                 self.report(row)
         best = self.out / "best.safetensors"
         if best.exists() and not read_card(best).calibration:
-            save(best, *finish(*load(best), self.dataset.fields, self.validation))
+            save(best, *finish(*load(best), usual, self.validation))
         return best
 
     def _halve_batch(self, error: Exception) -> None:
         """Make batches half as large after an `error` that says that memory ran out; raise any other one."""
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "not enough memory" not in str(error):
+        if not isinstance(error, MemoryError) and not any(words in str(error).lower() for words in NO_MEMORY):
             raise error
         size = self.settings.image_size
         if self.batch == 1:
@@ -295,7 +300,7 @@ class _Run:
         }
         with replacing(self.out / STATE) as temporary:
             torch.save(state, temporary)
-        first = self.epoch == 1
+        first = self.epoch == 1 or not (self.out / "log.csv").exists()
         with (self.out / "log.csv").open("w" if first else "a", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             if first:

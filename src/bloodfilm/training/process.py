@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class TrainingProcess:
         try:
             self._process.stdin.write(json.dumps({"do": do} | content) + "\n")
             self._process.stdin.flush()
-        except (BrokenPipeError, ValueError):
+        except (OSError, ValueError):
             pass
 
     def close(self) -> None:
@@ -77,4 +78,5 @@ class TrainingProcess:
         self._reader.join()
         for pipe in (self._process.stdin, self._process.stdout, self._errors):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):
+                    pipe.close()

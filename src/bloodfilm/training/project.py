@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.files import replacing
 from bloodfilm.training.settings import Settings
 
-PROJECT, FIELDS, LOG = "project.json", "fields.json", "log.csv"
+PROJECT, FIELDS, LOG, COMPARISON = "project.json", "fields.json", "log.csv", "comparison.json"
 ENOUGH_TO_HOLD_OUT = 3
 """Fields with a cell from which on one is held out to judge by."""
 
@@ -35,7 +36,7 @@ class Project(BaseModel):
     judged_by : list of str
         Pictures of the fields that are held out to judge by; without any, those that are learned from judge.
     pictures : dict of str
-        SHA-256 of each field's picture.
+        SHA-256 of each field's picture, noted when it is loaded for the first time.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,12 +48,19 @@ class Project(BaseModel):
     pictures: dict[str, str] = {}
 
 
-def choose_method(fields: Sequence[Field]) -> tuple[MethodName, str]:
-    """Return the way to learn from `fields`, and why."""
-    in_part = sum(field.is_labelled_in_part for field in fields)
+def taught(fields: Sequence[Field]) -> list[Field]:
+    """Return the fields of which somebody looked at a part or all, with the cells there only."""
+    looked = [field for field in fields if field.labelled_regions is None or len(field.labelled_regions)]
+    return [replace(field, cells=field.cells[field.looked_at(field.cells.boxes)]) for field in looked]
+
+
+def choose_method(fields: Sequence[Field], judges: Sequence[str] = ()) -> tuple[MethodName, str]:
+    """Return the way to learn from `fields`, but for those whose pictures are `judges`, and why."""
+    learned = [field for field in fields if str(field.path.absolute()) not in judges]
+    in_part = sum(field.is_labelled_in_part for field in learned)
     if in_part:
-        return "sladet", f"SLA-Det: {in_part} of {len(fields)} fields are labelled in part"
-    return "attridet", f"AttriDet: all {len(fields)} fields are labelled everywhere"
+        return "sladet", f"SLA-Det: {in_part} of {len(learned)} fields to learn from are labelled in part"
+    return "attridet", f"AttriDet: all {len(learned)} fields to learn from are labelled everywhere"
 
 
 def choose_judges(fields: Sequence[Field]) -> list[str]:
@@ -63,7 +71,7 @@ def choose_judges(fields: Sequence[Field]) -> list[str]:
 
 
 def save(folder: Path, project: Project, fields: Sequence[Field]) -> None:
-    """Write `project` and its `fields`, whose pictures stay where they are.
+    """Write `project` and its `fields`, whose pictures stay where they are; those in `folder` may move with it.
 
     Raises
     ------
@@ -72,15 +80,12 @@ def save(folder: Path, project: Project, fields: Sequence[Field]) -> None:
     """
     if (folder / PROJECT).exists():
         raise UserError(f"{folder} holds a training already: go on with it, or choose another folder.")
-    fields = [replace(field, name=str(field.path.absolute())) for field in fields]
-    names = {field.name: field.path for field in fields}
-    if len(names) < len(fields):
+    fields = [replace(field, name=_name(folder, field.path)) for field in fields]
+    if len({field.name for field in fields}) < len(fields):
         raise UserError("Two fields show one picture; leave one of them out.")
     folder.mkdir(parents=True, exist_ok=True)
     write_coco(folder / FIELDS, fields)
-    hashes = {name: _sha256(path) for name, path in names.items()}
-    with replacing(folder / PROJECT) as temporary:
-        temporary.write_text(project.model_copy(update={"pictures": hashes}).model_dump_json(indent=1))
+    _write(folder, project.model_copy(update={"judged_by": [_name(folder, Path(path)) for path in project.judged_by]}))
 
 
 def load(folder: Path) -> tuple[Project, list[Field]]:
@@ -93,9 +98,13 @@ def load(folder: Path) -> tuple[Project, list[Field]]:
     """
     project = read_project(folder)
     fields = read_coco(folder / FIELDS, vocabulary=None)
-    for field in fields:
-        if project.pictures.get(field.name, "") != _sha256(field.path):
-            raise UserError(f"{field.path} is not the picture that was labelled; the training cannot go on with it.")
+    hashes = {field.name: _sha256(field.path) for field in fields}
+    if not project.pictures:
+        project = project.model_copy(update={"pictures": hashes})
+        _write(folder, project)
+    for name, value in hashes.items():
+        if project.pictures.get(name) != value:
+            raise UserError(f"{name} is not the picture that was labelled; the training cannot go on with it.")
     return project, fields
 
 
@@ -111,19 +120,40 @@ def read_project(folder: Path) -> Project:
         raise LabelError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
 
 
-def epochs_done(folder: Path) -> int:
-    """Return how many epochs of the training in `folder` are over."""
+def rows_done(folder: Path) -> list[dict[str, float]]:
+    """Return what was reported of each epoch of the training in `folder` that is over."""
     try:
-        return sum(1 for line in (folder / LOG).read_text().splitlines() if line) - 1
-    except OSError:
-        return 0
+        with (folder / LOG).open(newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def unfinished(runs: Path) -> list[Path]:
     """Return the folders in `runs` whose training can be gone on with, the latest first."""
     folders = sorted((path.parent for path in runs.glob(f"*/{LOG}")), key=lambda path: -(path / LOG).stat().st_mtime)
-    whole = [folder for folder in folders if (folder / PROJECT).exists()]
-    return [folder for folder in whole if 0 < epochs_done(folder) < read_project(folder).settings.epochs]
+    done = {folder: len(rows_done(folder)) for folder in folders}
+    begun = [folder for folder in folders if 0 < done[folder] <= _epochs(folder)]
+    return [folder for folder in begun if done[folder] < _epochs(folder) or not (folder / COMPARISON).exists()]
+
+
+def _epochs(folder: Path) -> int:
+    """Return how many epochs a training has; 0 if that cannot be read."""
+    try:
+        return read_project(folder).settings.epochs
+    except UserError:
+        return 0
+
+
+def _name(folder: Path, path: Path) -> str:
+    """Return what a picture is called in the project in `folder`: its way from there if it lies there."""
+    path, folder = path.absolute(), folder.absolute()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def _write(folder: Path, project: Project) -> None:
+    with replacing(folder / PROJECT) as temporary:
+        temporary.write_text(project.model_dump_json(indent=1), encoding="utf-8")
 
 
 def _sha256(path: Path) -> str:

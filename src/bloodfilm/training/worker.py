@@ -1,13 +1,13 @@
 """The other end of `TrainingProcess`: trains on the project in one folder, and tells how that goes.
 
 Lines of JSON come and go. In: ``{"do": "pause" | "go" | "stop"}``, or ``{"do": "show", "name": ...}`` for what the
-network takes to be cells in one of the fields. Out: an object with ``kind``:
+network takes to be cells in one of the pictures, by its full path. Out: an object with ``kind``:
 
 =========  ==========================================================================================================
 progress   every few steps, what `progress` of `train` is told
 epoch      after each epoch, the row of ``log.csv``
 note       a warning, in ``text``
-found      after each epoch: ``name`` of the field to show, and its pseudo-labels, ``boxes``
+found      after each epoch: ``name`` of the picture to show, and its pseudo-labels, ``boxes``
 trained    ``weights``, none if it was ``stopped`` before there were any
 done       the end: ``scores`` of `compare`
 refused    the end: the user's to mend, in ``text``
@@ -29,15 +29,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from bloodfilm.errors import UserError
 from bloodfilm.training.project import load
 
 if TYPE_CHECKING:
     from bloodfilm.training.method import Method
 
-LOCK = ".training.lock"
 PAUSED_SECONDS = 0.1
 
 
@@ -80,10 +77,7 @@ def work(folder: Path, orders: Orders, out: IO[str]) -> None:
 
     warnings.showwarning = warned
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            _train(folder, orders, say)
-    except Timeout:
-        say("refused", text=f"Another program is training in {folder}.")
+        _train(folder, orders, say)
     except UserError as error:
         say("refused", text=str(error))
     except Exception as error:  # noqa: BLE001  the caller shows it
@@ -94,7 +88,7 @@ def _train(folder: Path, orders: Orders, say: Callable[..., None]) -> None:
     from bloodfilm.training.fine_tune import METHODS, compare, fine_tune
 
     project, fields = load(folder)
-    method, paths = METHODS[project.method](), {field.name: field.path for field in fields}
+    method, paths = METHODS[project.method](), {str(field.path.absolute()): field.path for field in fields}
 
     def report(row: dict[str, float]) -> None:
         say("epoch", row=row)

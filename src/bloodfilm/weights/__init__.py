@@ -51,7 +51,8 @@ def image_size(model: str) -> int | None:
     path = available().get(model, Path(model))
     try:
         with path.open("rb") as file:
-            header: dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            length = int.from_bytes(file.read(8), "little")
+            header: dict[str, Any] = json.loads(file.read(length)) if length < path.stat().st_size else {}
         return int(json.loads(header["__metadata__"]["bloodfilm"])["image_size"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import write_coco
-from bloodfilm.napari.layers import to_rectangles
+from bloodfilm.napari.layers import cells_layer, to_rectangles
 from bloodfilm.napari.reader import read_labels
 from bloodfilm.napari.review import Review
 from bloodfilm.napari.tuning.fields import (
@@ -72,6 +72,25 @@ def test_layers_belong_to_the_picture_that_they_were_made_for(viewer: ViewerMode
     assert add_regions(viewer, one) is regions
 
 
+def test_labels_stay_with_their_picture_whatever_it_is_called(viewer: ViewerModel) -> None:
+    image = viewer.layers["one"]
+    cells, regions = add_cells(viewer, image, {(): found()}), add_regions(viewer, image)
+    image.name = "other"
+    assert (cells_of(viewer, image), regions_of(viewer, image)) == (cells, regions)
+    viewer.layers.remove(image)
+    again = viewer.add_image(np.zeros((80, 100, 3), np.uint8), rgb=True, name="one")
+    assert cells_of(viewer, again) is None
+
+
+def test_labels_are_not_those_that_detection_puts_on_top(viewer: ViewerModel) -> None:
+    image = viewer.layers["one"]
+    mine = add_cells(viewer, image, {(): found()})
+    viewer.add_shapes(**cells_layer(found()[:1], "one cells [1]", metadata={"picture": "one"}))
+    assert cells_of(viewer, image) is mine
+    mine.visible = False
+    assert cells_of(viewer, image) is not mine
+
+
 def test_showing_one_picture_hides_the_others_with_what_is_on_them(viewer: ViewerModel) -> None:
     one, two = viewer.layers["one"], viewer.layers["two"]
     mine, other = add_cells(viewer, one), add_cells(viewer, two)
@@ -119,9 +138,9 @@ def test_each_picture_of_a_stack_is_a_field_of_its_own(viewer_model: ViewerModel
     one, two = collect(viewer_model, [image])
     assert (one.index, two.index) == ((1,), (2,))
     assert (len(one.field.cells), len(two.field.cells)) == (2, 0)
-    written = one.write(tmp_path / "pictures")
+    written = one.write(tmp_path / "pictures", 1)
     assert np.asarray(Pillow.open(written.path)).max() == 51
-    assert written.path != two.write(tmp_path / "pictures").path
+    assert written.path != two.write(tmp_path / "pictures", 2).path
 
 
 def test_labels_read_from_a_file_hold_everywhere(viewer_model: ViewerModel, tmp_path: Path) -> None:

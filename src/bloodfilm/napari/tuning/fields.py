@@ -21,7 +21,7 @@ from bloodfilm.napari.layers import (
     METADATA_KEY,
     REGIONS_KEY,
     cells_layer,
-    layer_cells,
+    layer_vocabulary,
     regions_layer,
     spatial,
     to_boxes,
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
 
 Index = tuple[int, ...]
+PICTURE_ID = "picture_id"
+"""Of a layer's metadata: the picture that it was made for, whatever that is called now."""
+
 ELLIPSE = np.linspace(0, 2 * np.pi, 32, endpoint=False)
 
 
@@ -51,11 +54,11 @@ class Labelled:
     index: Index
     field: Field
 
-    def write(self, folder: Path) -> Field:
-        """Return the field with a picture on disk, written to `folder` if there is none."""
-        if self.field.path.is_file():
+    def write(self, folder: Path, number: int) -> Field:
+        """Return the field with a picture on disk, written to `folder` with `number` in its name if there is none."""
+        if self.field.path.is_absolute() and self.field.path.is_file():
             return self.field
-        path = folder / self.field.path.name
+        path = folder / f"{number:03}-{self.field.path.name}"
         with replacing(path) as temporary:
             Pillow.fromarray(as_rgb(pixels(self.image, self.index), self.field.name)).save(temporary)
         return replace(self.field, path=path)
@@ -74,8 +77,9 @@ def pixels(image: Image, index: Index) -> npt.NDArray[Any]:
 
 
 def cells_of(viewer: ViewerModel, image: Image) -> Shapes | None:
-    """Return the layer of cells on `image`; of several a visible one, the uppermost."""
-    return next((layer for layer in _on(viewer, image) if "class" in layer.features), None)
+    """Return the layer of cells on `image`; of several the oldest visible one, for detection adds its own on top."""
+    layers = [layer for layer in _on(viewer, image) if "class" in layer.features]
+    return next(reversed([layer for layer in layers if layer.visible] or layers), None)
 
 
 def regions_of(viewer: ViewerModel, image: Image) -> Shapes | None:
@@ -90,7 +94,10 @@ def _on(viewer: ViewerModel, image: Image) -> list[Shapes]:
     def is_on(layer: Any) -> bool:
         if not isinstance(layer, napari.layers.Shapes) or METADATA_KEY not in layer.metadata:
             return False
-        picture = layer.metadata[METADATA_KEY].get("picture")
+        about = layer.metadata[METADATA_KEY]
+        if PICTURE_ID in about:
+            return bool(about[PICTURE_ID] == str(image.unique_id))
+        picture = about.get("picture")
         return layer.ndim == image.ndim and (picture == image.name or (picture is None and alone))
 
     return sorted(filter(is_on, reversed(viewer.layers)), key=lambda layer: not layer.visible)
@@ -122,8 +129,11 @@ def open_folder(viewer: ViewerModel, folder: Path) -> None:
 
 def add_regions(viewer: ViewerModel, image: Image) -> Shapes:
     """Return the layer of labelled regions of `image`, made now if there is none."""
-    layer = regions_of(viewer, image)
-    return layer or viewer.add_shapes(**regions_layer(image.name, image.ndim), **spatial(image))
+    if (layer := regions_of(viewer, image)) is not None:
+        return layer
+    layer = viewer.add_shapes(**regions_layer(image.name, image.ndim), **spatial(image))
+    layer.metadata[METADATA_KEY][PICTURE_ID] = str(image.unique_id)
+    return layer
 
 
 def add_cells(viewer: ViewerModel, image: Image, found: dict[Index, Cells] | None = None) -> Shapes:
@@ -133,6 +143,7 @@ def add_cells(viewer: ViewerModel, image: Image, found: dict[Index, Cells] | Non
     found = {index: cells for index, cells in (found or {}).items() if len(cells)}
     names = {index: described(image, index) for index in indices(image)}
     metadata = {"pictures": names, "picture": image.name, "source": image.source.path, "provenance": {"model": ""}}
+    metadata[PICTURE_ID] = str(image.unique_id)
     cells = replace(concatenate(found.values()), scale=None)
     arguments = cells_layer(cells, f"{image.name} cells", (0,) * (image.ndim - 2), metadata, NOT_ANNOTATED)
     arguments["data"] = [shape for index, part in found.items() for shape in to_rectangles(part.boxes, index)]
@@ -155,6 +166,11 @@ def _collect(viewer: ViewerModel, image: Image) -> Iterator[Labelled]:
     whole = cells is not None and "model" not in cells.metadata[METADATA_KEY].get("provenance", {})
     opened = image.metadata.get(METADATA_KEY, {}).get("pictures", {})
     told = cells.metadata[METADATA_KEY].get("pictures", {}) if cells is not None else {}
+    if cells is not None:
+        table = Cells.from_frame(
+            to_boxes(cells.data), cells.features.reset_index(drop=True), layer_vocabulary(cells.metadata)
+        )
+        rejected = cells.features[REVIEW].astype(str).to_numpy() == REJECTED
     for index in indices(image):
         rows, drawn = boxes.get(index, []), areas.get(index, [])
         known = told.get(index, {}).get("field") or opened.get(index, {}).get("field")
@@ -165,10 +181,11 @@ def _collect(viewer: ViewerModel, image: Image) -> Iterator[Labelled]:
         size = about["width"], about["height"]
         field = known or Field(_path(image, index), Cells.empty(LLD), *size, name=about["name"])
         if cells is not None:
-            chosen = [row for row in rows if str(cells.features[REVIEW].iloc[row]) != REJECTED]
-            data = [cells.data[row] for row in chosen]
-            labels = layer_cells(data, cells.features.iloc[chosen], cells.metadata, size)
-            field = replace(field, cells=replace(labels, extra={}, scale=field.cells.scale))
+            part = table[[row for row in rows if not rejected[row]]]
+            edges = np.clip(part.boxes, 0, np.array(size * 2, np.float32))
+            solid = (edges[:, 2:] > edges[:, :2]).all(1)
+            labels = replace(part[solid], boxes=edges[solid], extra={}, scale=field.cells.scale)
+            field = replace(field, cells=labels, path=field.path.absolute() if field.path.is_file() else field.path)
         labelled = _rectangles(regions, drawn, size) if drawn or in_part or not whole else None
         yield Labelled(image, index, replace(field, labelled_regions=labelled))
 
@@ -206,6 +223,6 @@ def _path(image: Image, index: Index) -> Path:
     """Return the file of a picture, or the name that it is to get."""
     source = Path(image.source.path) if image.source.path and not index else None
     if source is not None and source.suffix.lower() in SUFFIXES and source.is_file():
-        return source
+        return source.absolute()
     name = "".join(letter if letter.isalnum() else "_" for letter in image.name)
     return Path("-".join([name, *map(str, index)]) + ".png")

@@ -9,6 +9,8 @@ from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QMessageBox
 
 from bloodfilm.training.process import LAST, TrainingProcess
+from bloodfilm.training.project import rows_done
+from bloodfilm.weights import keep
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QMainWindow
@@ -26,6 +28,8 @@ class TrainJob(QObject):
         Each message of `bloodfilm.training.worker`.
     rows : list of dict
         What each epoch told.
+    model : str
+        Name of the model that came of it, among `bloodfilm.weights.available`.
     over : bool
         If no more comes.
     """
@@ -35,7 +39,8 @@ class TrainJob(QObject):
     def __init__(self, folder: Path, window: QMainWindow) -> None:
         super().__init__(window)
         self.folder = folder
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[dict[str, float]] = rows_done(folder)
+        self.model = ""
         self.over = self.paused = self.stopping = False
         self._window = window
         self._process = TrainingProcess(folder)
@@ -53,6 +58,8 @@ class TrainJob(QObject):
         for message in self._process.messages():
             if message["kind"] == "epoch":
                 self.rows.append(message["row"])
+            if message["kind"] == "trained" and message["weights"]:
+                self.model = keep(Path(message["weights"]), self.folder.name)
             if message["kind"] in LAST:
                 self._end()
             self.told.emit(message)
@@ -88,4 +95,5 @@ class TrainJob(QObject):
                 event.ignore()
                 return True
             self.close()
+            self.told.emit({"kind": "refused", "text": "The training was ended; Continue goes on with it."})
         return super().eventFilter(watched, event)

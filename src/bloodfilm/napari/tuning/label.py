@@ -22,7 +22,7 @@ from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import METADATA_KEY, to_rectangles
 from bloodfilm.napari.review import Review
 from bloodfilm.napari.shapes import go_to
-from bloodfilm.napari.tuning.fields import Labelled, add_cells, add_regions, collect, open_folder, show_only
+from bloodfilm.napari.tuning.fields import Labelled, add_cells, add_regions, cells_of, collect, open_folder, show_only
 from bloodfilm.napari.tuning.suggestions import Suggestions
 
 if TYPE_CHECKING:
@@ -107,9 +107,7 @@ class LabelSection(QWidget):
         self.choice.setLayout(row(self.go, self.accept, self.skip))
         self.choice.hide()
         layout.addWidget(self.choice)
-        self.suggestions.progressed.connect(
-            lambda done, of: self.words.setText(f"Searching picture {done + 1} of {of}…")
-        )
+        self.suggestions.progressed.connect(self._on_progress)
         self.suggestions.ready.connect(self._on_ready)
         self.suggestions.failed.connect(self._on_failed)
 
@@ -152,6 +150,8 @@ class LabelSection(QWidget):
                 layer.events.visible.connect(self._on_data)
                 self._watched.append(layer)
         self._watched = [layer for layer in self._watched if layer in self.viewer.layers]
+        self.suggestions.forget_removed()
+        self.choice.setVisible(bool(self.suggestions.proposals))
         self._wait.start()
 
     def _on_data(self) -> None:
@@ -165,6 +165,8 @@ class LabelSection(QWidget):
             item = self.pictures.item(number)
             mine = [each.field for each in self.labelled if each.image is item.data(LAYER)]
             item.setText(f"{_told(mine)}: {item.data(LAYER).name}")
+            labels = cells_of(self.viewer, item.data(LAYER))
+            item.setToolTip(f"Its cells are those of “{labels.name}”." if labels else "")
         self.pictures.blockSignals(False)
         self.suggest.setEnabled(bool(self.images) and not self.suggestions.searching)
         self.changed.emit()

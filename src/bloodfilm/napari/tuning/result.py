@@ -22,12 +22,15 @@ class TrainResult(QWidget):
     ----------
     wanted : Signal()
         The user wants to detect with the new model.
+    model : str
+        Its name.
     """
 
     wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
+        self.model = ""
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setTextFormat(Qt.TextFormat.RichText)
@@ -48,6 +51,7 @@ class TrainResult(QWidget):
 
     def show_result(self, folder: Path, name: str, scores: dict[str, dict[str, Any]], judges: Sequence[str]) -> None:
         """Show the scores of `bloodfilm.training.fine_tune.compare` and its pictures of the first field in `folder`."""
+        self.model = name
         held = "fields held out" if judges else "the fields it learned from, which flatters it"
         after = scores["after"]
         self.words.setText(

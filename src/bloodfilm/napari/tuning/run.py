@@ -13,8 +13,7 @@ from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.napari.tuning.label import row
 from bloodfilm.napari.tuning.plot import TrainPlot, total_loss
 from bloodfilm.napari.tuning.result import TrainResult
-from bloodfilm.training.project import Project, epochs_done, read_project
-from bloodfilm.weights import keep
+from bloodfilm.training.project import Project, read_project, rows_done
 
 ERROR = "#ff6b6b"
 
@@ -30,8 +29,6 @@ class RunSection(QWidget):
         A training is over, however it ended.
     found : Signal(str, list)
         Pseudo-labels (boxes) of a field, by its name.
-    name : str
-        What the next model is to be called.
     """
 
     begun, gone_on, ended = Signal(), Signal(), Signal()
@@ -40,7 +37,6 @@ class RunSection(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.job: TrainJob | None = None
-        self.model = ""
         self._project: Project
         self.train = QPushButton("Train")
         self.train.setMinimumHeight(36)
@@ -53,8 +49,9 @@ class RunSection(QWidget):
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setTextVisible(False)
-        self.words = QLabel()
+        self.words, self.note = QLabel(), QLabel()
         self.words.setWordWrap(True)
+        self.note.setWordWrap(True)
         self.plot, self.result = TrainPlot(), TrainResult()
         self.pseudo = QCheckBox("show pseudo-labels of the picture shown")
         self.running = QWidget()
@@ -65,10 +62,11 @@ class RunSection(QWidget):
         inner.addWidget(self.pseudo)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.train, self.go_on, self.running, self.words, self.result, self.plot):
+        for widget in (self.train, self.go_on, self.running, self.words, self.note, self.result, self.plot):
             layout.addWidget(widget)
         self.running.hide()
         self.plot.hide()
+        self.note.hide()
 
     def follow(self, job: TrainJob) -> None:
         """Show how `job` goes."""
@@ -79,6 +77,7 @@ class RunSection(QWidget):
         self.train.setEnabled(False)
         self.go_on.hide()
         self.result.hide()
+        self.note.hide()
         self.running.show()
         self.plot.show()
         self.plot.show_rows(job.rows)
@@ -91,7 +90,7 @@ class RunSection(QWidget):
         """Offer to go on with the training in `folder`."""
         self.go_on.setVisible(folder is not None and self.job is None)
         if folder is not None:
-            done, whole = epochs_done(folder), read_project(folder).settings.epochs
+            done, whole = len(rows_done(folder)), read_project(folder).settings.epochs
             self.go_on.setText(f"Continue {folder.name} (round {done} of {whole})")
 
     def let_go(self) -> None:
@@ -139,7 +138,8 @@ class RunSection(QWidget):
         self.plot.show_rows(self.job.rows)
 
     def _on_note(self, message: dict[str, Any]) -> None:
-        self.say(message["text"])
+        self.note.setText(message["text"])
+        self.note.show()
 
     def _on_found(self, message: dict[str, Any]) -> None:
         self.found.emit(message["name"], message["boxes"])
@@ -149,13 +149,12 @@ class RunSection(QWidget):
         if message["weights"] is None:
             self.say("Stopped before the first round was over: nothing was learned yet.")
             return
-        self.model = keep(Path(message["weights"]), self.job.folder.name)
-        self.say(f"{'Stopped' if message['stopped'] else 'Trained'}. The best weights are kept as {self.model}.")
+        self.say(f"{'Stopped' if message['stopped'] else 'Trained'}. The best weights are kept as {self.job.model}.")
 
     def _on_done(self, message: dict[str, Any]) -> None:
         assert self.job is not None
         if message["scores"]:
-            self.result.show_result(self.job.folder, self.model, message["scores"], self._project.judged_by)
+            self.result.show_result(self.job.folder, self.job.model, message["scores"], self._project.judged_by)
         self._end()
 
     def _on_refused(self, message: dict[str, Any]) -> None:

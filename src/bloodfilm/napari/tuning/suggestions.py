@@ -62,6 +62,7 @@ class Suggestions(QObject):
         self.searching = False
         self._process = DetectionProcess()
         self._stop = threading.Event()
+        self._found: dict[tuple[Image, Index], Cells] = {}
         self._skipped: list[tuple[Image, Index, Any]] = []
 
     def search(self, images: Sequence[Image], model: str, device: str, number: int) -> None:
@@ -97,10 +98,12 @@ class Suggestions(QObject):
         if not isinstance(found, list):
             self._fail(found or "")
             return
+        there = [(each, cells) for each, cells in zip(pictures, found, strict=True) if each.image in self.viewer.layers]
+        pictures, found = [each for each, _ in there], [cells for _, cells in there]
+        images = [image for image in images if image in self.viewer.layers]
+        self._found = {(each.image, each.index): cells[cells.scores >= MIN_SCORE] for each, cells in there}
         for image in images:
-            of_image = zip(pictures, found, strict=True)
-            mine = {each.index: cells for each, cells in of_image if each.image is image}
-            Review.of(add_cells(self.viewer, image, mine), self.viewer).show(MIN_SCORE)
+            add_cells(self.viewer, image, {index: cells for (on, index), cells in self._found.items() if on is image})
         labelled = collect(self.viewer, images)
         taken = [self._taken(each, labelled) for each in pictures]
         chosen = propose(pictures, found, number, taken=taken)
@@ -126,6 +129,7 @@ class Suggestions(QObject):
     def accept(self) -> int:
         """Make the first proposal a labelled region, with all of each cell in it; return how many these are."""
         proposal, image, index = self.proposals.pop(0)
+        self._prefill(proposal, image, index)
         cells = self._cells_in(proposal, image, index)
         parts = np.vstack((proposal.region, cells))
         low, high = parts[:, :2].min(0), parts[:, 2:].max(0)
@@ -166,16 +170,36 @@ class Suggestions(QObject):
         if active in self.viewer.layers:
             self.viewer.layers.selection.active = active
 
+    def _prefill(self, proposal: Proposal, image: Image, index: Index) -> None:
+        """Add what the model found in a proposal where no cell is drawn yet."""
+        found, layer = self._found[image, index], add_cells(self.viewer, image)
+        new = found[_inside(found.boxes, proposal.region)]
+        drawn = [_inside(new.boxes, box) for box in self._cells_in(proposal, image, index)]
+        free = new[~np.any(drawn, axis=0)] if drawn else new
+        if len(free):
+            review = Review.of(layer, self.viewer)
+            layer.add(to_rectangles(free.boxes, index), shape_type="rectangle")
+            review.set_readings(review.ids[-len(free) :], free)
+
     def _cells_in(self, proposal: Proposal, image: Image, index: Index) -> Any:
         """Return the boxes (N, 4) of the cells that are drawn on a proposal already."""
         layer = add_cells(self.viewer, image)
         boxes = to_boxes([shape for shape in layer.data if tuple(np.rint(shape[0, :-2]).astype(int)) == index])
-        region, middle = np.array(proposal.region), (boxes[:, :2] + boxes[:, 2:]) / 2
-        return boxes[((middle >= region[:2]) & (middle <= region[2:])).all(1)]
+        return boxes[_inside(boxes, proposal.region)]
+
+    def forget_removed(self) -> None:
+        """Give up proposals on pictures that are gone."""
+        self.proposals = [each for each in self.proposals if each[1] in self.viewer.layers]
 
     def close(self) -> None:
         self._stop.set()
         self._process.close()
+
+
+def _inside(boxes: Any, region: Any) -> Any:
+    """Tell of which boxes (N, 4) the middle lies in `region`."""
+    middle, region = (boxes[:, :2] + boxes[:, 2:]) / 2, np.asarray(region)
+    return ((middle >= region[:2]) & (middle <= region[2:])).all(1)
 
 
 def _evenly(places: Sequence[Index]) -> list[Index]:
