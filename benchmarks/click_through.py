@@ -62,6 +62,17 @@ class Shots:
         print(path)
 
 
+def open_window() -> napari.Viewer:
+    """Return a viewer whose window fills a screen of 1600 x 1000."""
+    viewer = napari.Viewer(show=False)
+    window = viewer.window._qt_window
+    viewer.show()
+    rest(1)
+    window.showNormal()
+    window.setGeometry(0, 0, 1600, 1000)
+    return viewer
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", nargs="?", type=Path)
@@ -69,12 +80,8 @@ def main() -> None:
     args = parser.parse_args()
 
     shots = Shots(args.out)
-    viewer = napari.Viewer(show=False)
+    viewer = open_window()
     window = viewer.window._qt_window
-    viewer.show()
-    rest(1)
-    window.showNormal()
-    window.setGeometry(0, 0, 1600, 1000)
     if args.picture:
         viewer.open(str(args.picture), plugin="napari")
     else:

@@ -26,7 +26,7 @@ from qtpy.QtCore import QPoint, QTimer
 from qtpy.QtWidgets import QWidget
 
 from bloodfilm.synth import draw_field
-from click_through import Shots, click, rest, until
+from click_through import Shots, click, open_window, rest, until
 
 FIELDS = 4
 
@@ -153,12 +153,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["BLOODFILM_HOME"] = str(Path(folder) / "home")
         shots = Shots(args.out)
-        viewer = napari.Viewer(show=False)
-        window = viewer.window._qt_window
-        viewer.show()
-        rest(1)
-        window.showNormal()
-        window.setGeometry(0, 0, 1600, 1000)
+        viewer = open_window()
         for path in args.pictures or drawn_fields(Path(folder)):
             viewer.open(str(path), plugin="napari")
         _, panel = viewer.window.add_plugin_dock_widget("bloodfilm", "Fine-tune on a new microscope")

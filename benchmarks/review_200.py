@@ -27,7 +27,7 @@ from bloodfilm.cells import Field
 from bloodfilm.io.coco import write_coco
 from bloodfilm.napari.review import Review
 from bloodfilm.synth import draw_field
-from click_through import Shots, rest, until
+from click_through import Shots, open_window, rest, until
 
 TYPES = {"shift+a": "Neutrophil", "shift+s": "Lymphocyte", "shift+q": "Myeloblast"}
 NEXT = {"inconspicuous": "prominent"}
@@ -153,11 +153,7 @@ def main() -> None:
     folder = tempfile.TemporaryDirectory()
     labels = args.labels or synthetic(Path(folder.name), args.cells)
 
-    viewer = napari.Viewer(show=False)
-    qt_window = viewer.window._qt_window
-    viewer.show()
-    rest(1)
-    qt_window.setGeometry(0, 0, 1600, 1000)
+    viewer = open_window()
     layers = viewer.open(str(labels), plugin="bloodfilm")
     layer = max((each for each in layers if "class" in getattr(each, "features", ())), key=lambda each: each.nshapes)
     if layer.nshapes < args.cells:

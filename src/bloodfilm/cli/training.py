@@ -57,7 +57,6 @@ def train(
 ) -> None:
     """Train a model on annotated fields; write best.safetensors and log.csv to OUT."""
     from bloodfilm.errors import UserError
-    from bloodfilm.io.coco import read_coco
     from bloodfilm.training.project import PROJECT
 
     if [path.name for path in fields] == [PROJECT]:
@@ -71,14 +70,7 @@ def train(
         raise UserError("--method adapt needs --init: a model that learned from FIELDS.")
     if size not in (None, *"nsmlx") or image_size % 32:
         raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
-    if method not in ("attridet", "adapt"):
-        annotated = [field for path in fields for field in _read_sparse(path)]
-    else:
-        annotated = [field for path in fields for field in read_coco(path)]
-        if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
-            raise UserError(
-                f"--method {method}: {len(in_part)} fields are labelled in part only, as is {in_part[0]}; see sladet."
-            )
+    annotated = _read_annotated(fields, method)
 
     from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
     from bloodfilm.training.loop import train as run
@@ -137,6 +129,21 @@ def _read(path: Path) -> list[Field]:
     return read_coco(path) if looks_like_coco(path) else read_lld(path).fields
 
 
+def _read_annotated(paths: list[Path], method: str) -> list[Field]:
+    """Return the fields in `paths` as `method` learns from them; refuse those that it cannot learn from."""
+    from bloodfilm.errors import UserError
+    from bloodfilm.io.coco import read_coco
+
+    if method not in ("attridet", "adapt"):
+        return [field for path in paths for field in _read_sparse(path)]
+    annotated = [field for path in paths for field in read_coco(path)]
+    if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
+        raise UserError(
+            f"--method {method}: {len(in_part)} fields are labelled in part only, as is {in_part[0]}; see sladet."
+        )
+    return annotated
+
+
 def _read_sparse(path: Path) -> list[Field]:
     from bloodfilm.io.sparse import read_sparse
 
@@ -147,12 +154,10 @@ def _read_sparse(path: Path) -> list[Field]:
 
 
 def _method(name: str) -> Method:
+    from bloodfilm.training.fine_tune import METHODS as USUAL
     from bloodfilm.training.published import Published
-    from bloodfilm.training.sparse import Sparse
-    from bloodfilm.training.supervised import Supervised
 
-    methods: dict[str, type[Method]] = {"attridet": Supervised, "sladet": Sparse, "sladet-published": Published}
-    return methods[name]()
+    return (USUAL | {"sladet-published": Published})[name]()
 
 
 def import_weights(

@@ -66,6 +66,11 @@ class Part:
         return cells[((centres >= wanted[:, :2]) & (centres <= wanted[:, 2:])).all(2).any(1)]
 
 
+def full_resolution(layer: Image) -> Any:
+    """Return all data of `layer`, lazily; of a multiscale one its finest level."""
+    return layer.data[0] if layer.multiscale else layer.data
+
+
 def current_picture(layer: Image, viewer: ViewerModel) -> tuple[Any, tuple[int, ...]]:
     """Return the full-resolution picture that the viewer shows of `layer`, lazily, and its index in the stack.
 
@@ -74,7 +79,7 @@ def current_picture(layer: Image, viewer: ViewerModel) -> tuple[Any, tuple[int, 
     UserError
         If the viewer shows other axes than the last two.
     """
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = full_resolution(layer)
     if layer.ndim == 2:
         return data, ()
     if tuple(viewer.dims.displayed[-2:]) != (viewer.dims.ndim - 2, viewer.dims.ndim - 1) or viewer.dims.ndisplay != 2:
@@ -90,7 +95,7 @@ def described(layer: Image, index: tuple[int, ...]) -> dict[str, Any]:
     known = layer.metadata.get(METADATA_KEY, {}).get("pictures", {})
     if index in known:
         return {key: known[index][key] for key in ("name", "width", "height")}
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = full_resolution(layer)
     height, width = data.shape[layer.ndim - 2 : layer.ndim]
     if index:
         name = f"{layer.name}[{', '.join(map(str, index))}]"
@@ -148,7 +153,7 @@ def around(layer: Image, shapes: Sequence[npt.NDArray[Any]]) -> Part:
     UserError
         If they lie on several slices or far from one another.
     """
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = full_resolution(layer)
     places = {tuple(int(v) for v in np.rint(shape[0, :-2])) for shape in map(np.asarray, shapes)}
     if len(places) > 1:
         raise UserError("Select cells of one picture of the stack: they are read together.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Shapes
 
 from bloodfilm.napari.layers import METADATA_KEY, described, layer_vocabulary, shapes_arguments, spatial
+from bloodfilm.napari.pictures import full_resolution
 from bloodfilm.napari.review import Review
 from bloodfilm.review.edits import ID, KIND, SHAPE, VERTICES
 from bloodfilm.review.journal import Journal, JournalError, Replayed, left, read, start_again
@@ -76,7 +77,7 @@ def _is_of(replayed: Replayed, layer: Layer) -> bool:
     here = layer.metadata.get(METADATA_KEY, {}).get("pictures", {})
     if isinstance(layer, Shapes):
         return {i: at["name"] for i, at in pictures.items()} == {i: at["name"] for i, at in here.items()}
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = full_resolution(layer)
     height, width = data.shape[layer.ndim - 2 : layer.ndim]
     return all(
         (picture["width"], picture["height"]) == (width, height) and picture["name"] == here.get(index, picture)["name"]

@@ -10,7 +10,6 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -26,13 +25,13 @@ from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
 from bloodfilm.napari.keys import GROUPS, keys
 from bloodfilm.napari.layers import METADATA_KEY, to_boxes
+from bloodfilm.napari.model_box import ModelBox
 from bloodfilm.napari.recovery import restore, unsaved
 from bloodfilm.napari.review import Review
 from bloodfilm.palette import colour
 from bloodfilm.review.edits import VERTICES
 from bloodfilm.review.journal import discard
 from bloodfilm.review.states import reviewed, user
-from bloodfilm.weights import DEFAULT_MODEL, available
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -76,8 +75,7 @@ class ReviewWidget(QWidget):
         self.reviewer.editingFinished.connect(self._on_reviewer)
         self.goes_on = QCheckBox("one key a cell: go on after it")
         self.goes_on.toggled.connect(self._on_goes_on)
-        self.model = QComboBox()
-        self.model.addItems([DEFAULT_MODEL, *(name for name in available() if name != DEFAULT_MODEL)])
+        self.model = ModelBox()
         self.read = QPushButton("Read selected")
         self.read.setToolTip("Type and attributes of the selected cells, drawn ones too, as the model reads them.")
         self.read.clicked.connect(lambda: self._on_reading_wanted(self.review.selected if self.review else []))
@@ -158,7 +156,7 @@ class ReviewWidget(QWidget):
             self._say(str(error))
             return
         boxes = to_boxes(list(review.table.loc[ids, VERTICES])) - [part.x, part.y] * 2
-        size, model = pictures.pixel_size(image), self.model.currentText()
+        size, model = pictures.pixel_size(image), self.model.model
         worker = create_worker(
             lambda: self._process.read_boxes(part.load(), boxes, model, "auto", size), _start_thread=False
         )

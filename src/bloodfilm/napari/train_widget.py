@@ -59,6 +59,7 @@ class TrainWidget(QWidget):
         self.run.result.wanted.connect(self._use)
         self.viewer.dims.events.current_step.connect(self._on_pseudo)
         self._on_model()
+        self._offer()
         self._check()
 
     def _build(self) -> None:
@@ -110,9 +111,12 @@ class TrainWidget(QWidget):
         problems, fields = check(fields), taught(fields)
         self.problems.show_all(problems if self.run.job is None else [])
         self.method.setText(choose_method(fields, choose_judges(fields))[1] + "." if fields else "")
+        self.run.train.setEnabled(self.run.job is None and not any(problem.stops for problem in problems))
+
+    def _offer(self) -> None:
+        """Offer to go on with the latest training that was stopped."""
         self._stopped = next(iter(unfinished(home() / "runs")), None)
         self.run.offer(self._stopped)
-        self.run.train.setEnabled(self.run.job is None and not any(problem.stops for problem in problems))
 
     def _show_problem(self, problem: Problem) -> None:
         place = self.label.labelled[problem.field]
@@ -158,6 +162,7 @@ class TrainWidget(QWidget):
 
     def _on_ended(self) -> None:
         self.name.setText(_new_name())
+        self._offer()
         self._check()
 
     def _on_pseudo(self) -> None:

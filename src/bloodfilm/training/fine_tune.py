@@ -20,7 +20,7 @@ from bloodfilm.nets.checkpoint import load as load_checkpoint
 from bloodfilm.nets.checkpoint import save as save_checkpoint
 from bloodfilm.training.loop import STATE, Report, train
 from bloodfilm.training.method import Method
-from bloodfilm.training.project import COMPARISON, Project, load
+from bloodfilm.training.project import COMPARISON, Project, load, read
 from bloodfilm.training.samples import SAMPLES, WHEN, draw_samples
 from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import Supervised
@@ -85,7 +85,7 @@ def compare(folder: Path, out: Path | None = None) -> dict[str, dict[str, float]
     ``comparison.json``, with pictures of what both find in ``samples``.
     """
     out = out or folder
-    project, fields = load(folder)
+    project, fields = read(folder)
     judges = parts(project, fields)[1]
     models = project.settings.init, out / "best.safetensors"
     scores = {}

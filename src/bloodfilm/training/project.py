@@ -96,8 +96,7 @@ def load(folder: Path) -> tuple[Project, list[Field]]:
     UserError
         If there is none, or a picture is gone or another one since.
     """
-    project = read_project(folder)
-    fields = read_coco(folder / FIELDS, vocabulary=None)
+    project, fields = read(folder)
     hashes = {field.name: _sha256(field.path) for field in fields}
     if not project.pictures:
         project = project.model_copy(update={"pictures": hashes})
@@ -106,6 +105,11 @@ def load(folder: Path) -> tuple[Project, list[Field]]:
         if project.pictures.get(name) != value:
             raise UserError(f"{name} is not the picture that was labelled; the training cannot go on with it.")
     return project, fields
+
+
+def read(folder: Path) -> tuple[Project, list[Field]]:
+    """Do what `load` does, without a look at the pictures."""
+    return read_project(folder), read_coco(folder / FIELDS, vocabulary=None)
 
 
 def read_project(folder: Path) -> Project:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from bloodfilm.errors import UserError
-from bloodfilm.training.project import load
+from bloodfilm.training.project import read
 
 if TYPE_CHECKING:
     from bloodfilm.training.method import Method
@@ -87,7 +87,7 @@ def work(folder: Path, orders: Orders, out: IO[str]) -> None:
 def _train(folder: Path, orders: Orders, say: Callable[..., None]) -> None:
     from bloodfilm.training.fine_tune import METHODS, compare, fine_tune
 
-    project, fields = load(folder)
+    project, fields = read(folder)
     method, paths = METHODS[project.method](), {str(field.path.absolute()): field.path for field in fields}
 
     def report(row: dict[str, float]) -> None:

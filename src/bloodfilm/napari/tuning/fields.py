@@ -27,7 +27,7 @@ from bloodfilm.napari.layers import (
     to_boxes,
     to_rectangles,
 )
-from bloodfilm.napari.pictures import described
+from bloodfilm.napari.pictures import described, full_resolution
 from bloodfilm.napari.reader import get_reader, read_pictures
 from bloodfilm.review.states import REJECTED, REVIEW
 from bloodfilm.vocabulary import LLD, NOT_ANNOTATED
@@ -66,28 +66,26 @@ class Labelled:
 
 def indices(image: Image) -> list[Index]:
     """Return the places of all pictures of `image`, a single one or a stack."""
-    data = image.data[0] if image.multiscale else image.data
-    return [tuple(int(v) for v in place) for place in np.ndindex(*data.shape[: image.ndim - 2])]
+    return [tuple(int(v) for v in place) for place in np.ndindex(*full_resolution(image).shape[: image.ndim - 2])]
 
 
 def pixels(image: Image, index: Index) -> npt.NDArray[Any]:
     """Return the picture at `index` of `image` (H, W) or (H, W, C)."""
-    data = image.data[0] if image.multiscale else image.data
-    return np.asarray(data[index])
+    return np.asarray(full_resolution(image)[index])
 
 
 def cells_of(viewer: ViewerModel, image: Image) -> Shapes | None:
     """Return the layer of cells on `image`; of several the oldest visible one, for detection adds its own on top."""
-    layers = [layer for layer in _on(viewer, image) if "class" in layer.features]
+    layers = [layer for layer in layers_on(viewer, image) if "class" in layer.features]
     return next(reversed([layer for layer in layers if layer.visible] or layers), None)
 
 
 def regions_of(viewer: ViewerModel, image: Image) -> Shapes | None:
     """Return the layer of labelled regions of `image`."""
-    return next((layer for layer in _on(viewer, image) if layer.metadata[METADATA_KEY].get(REGIONS_KEY)), None)
+    return next((layer for layer in layers_on(viewer, image) if layer.metadata[METADATA_KEY].get(REGIONS_KEY)), None)
 
 
-def _on(viewer: ViewerModel, image: Image) -> list[Shapes]:
+def layers_on(viewer: ViewerModel, image: Image) -> list[Shapes]:
     """Return the layers of this program on `image`, visible ones first, the uppermost first."""
     alone = sum(isinstance(layer, napari.layers.Image) for layer in viewer.layers) == 1
 
@@ -107,7 +105,7 @@ def show_only(viewer: ViewerModel, image: Image) -> None:
     """Hide all other pictures, and what lies on them."""
     images = [layer for layer in viewer.layers if isinstance(layer, napari.layers.Image)]
     for each in images:
-        for layer in (each, *_on(viewer, each)):
+        for layer in (each, *layers_on(viewer, each)):
             layer.visible = each is image
 
 
@@ -201,9 +199,9 @@ def _by_index(layer: Shapes | None) -> dict[Index, list[int]]:
 def _rectangles(layer: Shapes | None, rows: Sequence[int], size: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Return the shapes of a layer as rectangles (R, 4), cut at the edges of a picture of `size`."""
     parts = [np.empty((0, 4), np.float32)]
+    shapes, kinds = (layer.data, layer.shape_type) if layer is not None else ([], [])
     for row in rows:
-        assert layer is not None
-        shape, kind = np.asarray(layer.data[row])[:, -2:], layer.shape_type[row]
+        shape, kind = np.asarray(shapes[row])[:, -2:], kinds[row]
         if kind == "rectangle" and _upright(shape):
             parts.append(to_boxes([shape]))
             continue

@@ -19,10 +19,19 @@ from qtpy.QtWidgets import (
 )
 
 from bloodfilm.errors import UserError
-from bloodfilm.napari.layers import METADATA_KEY, to_rectangles
+from bloodfilm.napari.layers import to_rectangles
 from bloodfilm.napari.review import Review
 from bloodfilm.napari.shapes import go_to
-from bloodfilm.napari.tuning.fields import Labelled, add_cells, add_regions, cells_of, collect, open_folder, show_only
+from bloodfilm.napari.tuning.fields import (
+    Labelled,
+    add_cells,
+    add_regions,
+    cells_of,
+    collect,
+    layers_on,
+    open_folder,
+    show_only,
+)
 from bloodfilm.napari.tuning.suggestions import Suggestions
 
 if TYPE_CHECKING:
@@ -124,9 +133,8 @@ class LabelSection(QWidget):
         images = self.images
         if active in images:
             return active
-        about = active.metadata.get(METADATA_KEY, {}) if active is not None else {}
-        named = [image for image in images if image.name == about.get("picture")]
-        return next(iter([*named, *images]), None)
+        below = [image for image in images if active in layers_on(self.viewer, image)]
+        return next(iter([*below, *images]), None)
 
     def _on_layers(self) -> None:
         """Keep the list of pictures, and listen to all layers of shapes."""
@@ -237,11 +245,8 @@ class LabelSection(QWidget):
         count = self.suggestions.accept()
         self.viewer.layers.selection.active = self._cells(self.viewer, image)
         self.viewer.layers.selection.active.mode = "select"
-        self._on_go_after(f"{count} cells of the model's are in it: correct them, box what it missed. Show goes on.")
-
-    def _on_go_after(self, told: str) -> None:
         self.choice.setVisible(bool(self.suggestions.proposals))
-        self.words.setText(told)
+        self.words.setText(f"{count} cells of the model's are in it: correct them, box what it missed. Show goes on.")
         self._wait.start()
 
     def _on_skip(self) -> None:
