@@ -46,6 +46,7 @@ SHARES = (0.2, 0.05, 0.1, 0.4)
 RESULTS = Path(__file__).parent / "results" / "sparse_ladder.csv"
 COLUMNS = ("data", "rung", "share", "seed", "ap50", "ap", "pseudo_precision", "pseudo_recall", "seconds_a_step")
 
+REGION = SparseSettings(pseudo=False, collage=(0.0, 0.0))
 ALONE = SparseSettings(similarity=False, triplet=0.0)
 TEACHER = replace(ALONE, precision=0.5, max_entropy=1.0, sizes=(0, 100), trust=1.0, empty_score=1.0, empty=1.0)
 """Self-training as it is usual: what the teacher finds is there, and nothing else is."""
@@ -59,7 +60,8 @@ def sparse(settings: SparseSettings) -> Prepare:
 
 RUNGS: dict[str, Prepare] = {
     "background": lambda fields, truth: ([replace(field, labelled_regions=None) for field in fields], None),
-    "region": sparse(replace(ALONE, pseudo=False)),
+    "region": sparse(REGION),
+    "collage": sparse(replace(REGION, collage=(1.0, 1.0))),
     "pseudo": sparse(ALONE),
     "similarity": sparse(replace(ALONE, similarity=True)),
     "sladet": sparse(SparseSettings()),

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bloodfilm.cells import Field
+from bloodfilm.cells import Cells, Field
 from bloodfilm.training.data import MIN_CELL, PAD, FieldDataset, Sample
-from bloodfilm.training.labels import collate, labels_of
+from bloodfilm.training.labels import SETTLED, collate, labels_of
+from bloodfilm.training.losses import known
+from bloodfilm.training.rarity import rarity
 from bloodfilm.vocabulary import UNKNOWN
 
 SIDE = 96
@@ -84,6 +86,53 @@ def test_cells_stay_large_enough_to_be_seen(single: Field) -> None:
     boxes = [FieldDataset([single], SIDE, 0.0, 1.0, (0.05, 0.5), seed)[0][1].boxes for seed in SEEDS]
     sides = torch.cat([(part[:, 2:] - part[:, :2]).prod(1).sqrt() for part in boxes])
     assert 0.6 * MIN_CELL < sides.min() < 1.5 * MIN_CELL
+
+
+def with_region(field: Field, share: float) -> Field:
+    """Return the field, labelled in a square at a corner that takes this share of its area."""
+    side = SIDE * share**0.5
+    return replace(field, labelled_regions=np.array([[SIDE - side, SIDE - side, SIDE, SIDE]], np.float32))
+
+
+def looked_at(dataset: FieldDataset) -> float:
+    """Return the share of samples' places where somebody looked."""
+    images, targets = collate([dataset[index] for index in range(len(dataset))])
+    side = images.shape[2] // 8
+    level = known(targets, [torch.Size((len(images), 3, *(side // n,) * 2, 5)) for n in (1, 2, 4)], 1)[0]
+    return float(level.looked.float().mean())
+
+
+@pytest.mark.parametrize("share", [0.06, 0.2, 0.4])
+def test_a_collage_is_full_of_labelled_regions(single: Field, share: float) -> None:
+    fields = [with_region(single, share)] * 8
+    usual = FieldDataset(fields, SIDE, 0.5)
+    collage = FieldDataset(fields, SIDE, 0.5, collage=1.0)
+    assert looked_at(collage) > max(0.5, 1.2 * looked_at(usual))
+
+
+def test_a_collage_shows_as_much_as_possible_of_a_region(single: Field) -> None:
+    x0, y0, x1, y1 = single.cells.boxes[0]
+    field = replace(single, labelled_regions=np.array([[x0 - 4, y0 - 4, x1 + 4, y1 + 4]], np.float32))
+    for seed in SEEDS:
+        image, labels = FieldDataset([field], SIDE, collage=1.0, scale=(0.5, 1.0), seed=seed)[0]
+        assert len(labels.boxes) == (labels.unknown_kinds == SETTLED).sum() * 4
+        for x0, y0, x1, y1 in labels.boxes.round().int().tolist():
+            assert dark(image)[y0:y1, x0:x1].float().mean() > 0.6
+
+
+def test_there_is_no_collage_without_regions(single: Field) -> None:
+    assert_same(FieldDataset([single], SIDE, seed=1)[0], FieldDataset([single], SIDE, seed=1, collage=1.0)[0])
+
+
+def test_what_is_rare_is_shown_more_often(single: Field) -> None:
+    rare = replace(single, auxiliary={"platelet": single.cells.boxes})
+    empty = replace(single, cells=Cells.empty())
+    unseen = replace(empty, labelled_regions=np.empty((0, 4), np.float32))
+    chances = rarity([single] * 6 + [unseen, empty, rare])
+    assert chances.sum() == pytest.approx(1)
+    assert chances[-1] == pytest.approx(chances[0] * 7**0.5)
+    assert chances[-2] == pytest.approx(chances[0] * (7 / 9) ** 0.5)
+    assert chances[-3] == 0
 
 
 def test_red_cells_are_another_kind_and_unknown_all_over_unless_labelled_completely(single: Field) -> None:

@@ -15,7 +15,7 @@ from bloodfilm.errors import UserError
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.training.augment import turn
 from bloodfilm.training.data import FieldDataset
-from bloodfilm.training.labels import collate, labels_of
+from bloodfilm.training.labels import SETTLED, collate, labels_of, settle
 from bloodfilm.training.loop import train
 from bloodfilm.training.losses import Guess, detection_losses, known
 from bloodfilm.training.method import Method, Step
@@ -186,10 +186,26 @@ def test_only_sure_finds_outside_of_the_regions_become_pseudo_labels(sparse: lis
     masks = known(targets, [level.shape for level in features.levels], 1)
     pseudo, believed = method._guess(step, masks)
     assert pseudo.found.boxes.tolist() == other.tolist()
-    measures = measure(pseudo, targets, 1)
+    measures = measure(pseudo, targets)
     assert list(measures) == list(MEASURES)
     assert [float(value) for value in measures.values()] == [1, 0, 1, 1]
     assert (believed[0].certain >= masks[0].certain).all()
+
+
+def test_usual_pictures_are_shown_once_there_are_pseudo_labels(sparse: list[Field], tmp_path: Path) -> None:
+    shown = []
+
+    class Watched(Sparse):
+        def losses(self, step: Step) -> dict[str, torch.Tensor]:
+            settled = step.targets.unknown_image[step.targets.unknown_kinds == SETTLED]
+            shown.append((step.done, len(settled), len(step.images)))
+            return super().losses(step)
+
+    settings = replace(EAGER, burn_in=0.5, collage=(1.0, 0.0))
+    train(sparse, sparse[:1], tmp_path, SETTINGS, method=Watched(settings))
+    assert {done >= 0.5 for done, _, _ in shown} == {True, False}
+    for done, collages, images in shown:
+        assert collages == (images if done < 0.5 else 0)
 
 
 def test_truth_is_only_measured_by(sparse: list[Field], fields: list[Field], tmp_path: Path) -> None:
@@ -211,7 +227,8 @@ def test_a_pseudo_label_that_is_none_counts_as_wrong() -> None:
     boxes = torch.tensor([[41.0, 40, 60, 60], [70, 70, 90, 90]])
     found = Candidates(torch.zeros(2).long(), torch.zeros(2).long(), boxes, torch.ones(2, 1))
     nothing = References(targets.image[:0], targets.boxes[:0], targets.kinds[:0])
-    measures = measure(Pseudo(found, found.kinds, nothing, (torch.tensor(2), torch.tensor(0))), targets, 1)
+    counts = torch.tensor(2), torch.tensor(0)
+    measures = measure(Pseudo(torch.zeros(1, dtype=torch.int64), found, found.kinds, nothing, counts), targets)
     assert measures["pseudo_precision"] == 0.5
     assert measures["pseudo_recall"] == 0.5
 
@@ -220,6 +237,28 @@ def test_types_enter_by_their_entropy(sparse: list[Field]) -> None:
     method = Sparse(EAGER)
     method.begin(sparse, SETTINGS)
     assert [LLD.classes[code] for code in method.types] == ["Neutrophil", "Lymphocyte"]
+
+
+def test_nothing_is_guessed_on_a_canvas_that_is_settled(sparse: list[Field]) -> None:
+    network = AttriDet("n", auxiliary=2).eval()
+    method = Sparse(replace(EAGER, similarity=False))
+    method.begin(sparse, SETTINGS)
+    dataset = FieldDataset(sparse[:4], 64, 0.0, scale=(1.0, 1.0))
+    samples = [dataset[index] for index in range(4)]
+    for settled in ([1, 2], [0, 1, 2, 3]):
+        images, targets = collate(
+            [(image, settle(labels, 64) if i in settled else labels) for i, (image, labels) in enumerate(samples)]
+        )
+        plain = images.float() / 255
+        with torch.no_grad():
+            levels = network.detector(plain).levels
+        masks = known(targets, [level.shape for level in levels], 3)
+        pseudo, believed = method._guess(Step(network, network, plain, plain, targets, 1.0), masks)
+        assert not set(pseudo.found.image.tolist()) & set(settled)
+        assert set(pseudo.references.image.tolist()) <= set(range(4)) - set(settled)
+        for before, after in zip(masks, believed, strict=True):
+            assert torch.equal(before.certain[settled], after.certain[settled])
+    assert len(pseudo.found.image) == 0
 
 
 def test_that_a_kind_is_absent_is_believed_only_of_labelled_kinds(sparse: list[Field]) -> None:
@@ -232,5 +271,5 @@ def test_that_a_kind_is_absent_is_believed_only_of_labelled_kinds(sparse: list[F
         features = network.detector(images / 255)
     masks = known(targets, [level.shape for level in features.levels], 3)
     believed = method._believed(features, network.detector.detect, masks)
-    more = believed[0].certain > masks[0].certain
+    more = believed[0] > masks[0].certain
     assert more.any(3).any(2).any(0).tolist() == [True, False, True]

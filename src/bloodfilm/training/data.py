@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.ops import box_area
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.io.images import RGB, read_image
-from bloodfilm.training.labels import Labels, forget, join, labels_of
+from bloodfilm.training.labels import Labels, join, labels_of, settle
 from bloodfilm.training.paste import Cutouts, paste
+from bloodfilm.training.rarity import rarity
+from bloodfilm.training.regions import labelled, views
 from bloodfilm.training.surround import surround
+from bloodfilm.training.window import Axis, Window, copy_of, visible
 
 Sample = tuple[Tensor, Labels]
 
@@ -34,25 +36,15 @@ SURROUNDED = 0.1
 MAX_SQUEEZE = (0.5, 1.3)
 """Limits of the random change of aspect, width over height: some cameras' pictures come squeezed."""
 
-MIN_SIDE = 3
+MOST_ACROSS = 4
+"""Labelled regions side by side in a collage, at most."""
+
 MIN_CELL = 12
 """Fields are not reduced so far that a typical white cell gets smaller than this."""
-
-MIN_VISIBLE = 0.4
-"""Share of an object that must be left after cropping to be one; with less it is unknown what is there."""
 
 
 def read_field(field: Field) -> RGB:
     return read_image(field.path)
-
-
-class Window(NamedTuple):
-    """A rectangle of the canvas."""
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int
 
 
 class FieldDataset(Dataset[Sample]):
@@ -76,6 +68,9 @@ class FieldDataset(Dataset[Sample]):
         Cells to paste on fields, where `PASTED` says so.
     labels, read : callable
         What is learned from a field, and its picture.
+    collage : float
+        Probability of a canvas full of labelled regions, if there are fields labelled in part: as many of them as
+        it takes, those with something rare more often (`rarity`).
     """
 
     def __init__(
@@ -89,6 +84,7 @@ class FieldDataset(Dataset[Sample]):
         cutouts: Cutouts | None = None,
         labels: Callable[[Field], Labels] = labels_of,
         read: Callable[[Field], RGB] = read_field,
+        collage: float = 0.0,
     ) -> None:
         self.read = read
         self.labels = labels
@@ -96,6 +92,9 @@ class FieldDataset(Dataset[Sample]):
         self.image_size = image_size
         self.mosaic = mosaic
         self.mirrored = mirrored
+        self.collage = collage
+        self.has_regions = any(field.is_labelled_in_part and len(labelled(field)) for field in fields)
+        self.chances = rarity(fields)
         self.cutouts = cutouts
         self.scale = scale
         self.seed = seed
@@ -108,7 +107,12 @@ class FieldDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         random = np.random.default_rng((self.seed, self.epoch, index))
         alone = Window(0, 0, self.image_size, self.image_size)
-        sample = self._mosaic(index, random) if random.random() < self.mosaic else self._place(index, random, alone)
+        if self.has_regions and random.random() < self.collage:
+            sample = self._collage(random)
+        elif random.random() < self.mosaic:
+            sample = self._mosaic(index, random)
+        else:
+            sample = self._place(index, random, alone)
         return surround(*sample, random) if random.random() < SURROUNDED else sample
 
     def _picture(self, index: int) -> Tensor:
@@ -126,8 +130,13 @@ class FieldDataset(Dataset[Sample]):
         factor = self.image_size / max(field.width, field.height)
         return float(np.median(sides)) * factor if len(sides) else math.inf
 
-    def _place(self, index: int, random: np.random.Generator, window: Window, reduce: float = 1.0) -> Sample:
-        """Return what fills `window`: one field, magnified at random and by `reduce`, at a random place."""
+    def _place(
+        self, index: int, random: np.random.Generator, window: Window, reduce: float = 1.0, aimed: bool = False
+    ) -> Sample:
+        """Return what fills `window`: one field, magnified at random and by `reduce`, at a random place.
+
+        If `aimed`, one of its labelled regions is in view.
+        """
         image, field = self._picture(index), self.fields[index]
         lowest = min(max(self.scale[0], MIN_CELL / (reduce * self._cell_side(index))), self.scale[1])
         magnification = reduce * math.exp(random.uniform(*np.log((lowest, self.scale[1]))))
@@ -136,16 +145,17 @@ class FieldDataset(Dataset[Sample]):
         width = max(round(image.shape[2] * magnification * squeeze), 8)
         image = TF.resize(image, [height, width], antialias=True)
         mirrored = random.random() < self.mirrored
-        across = _Axis(random, width, window.x1 - window.x0, mirrored)
-        down = _Axis(random, height, window.y1 - window.y0, mirrored)
+        stretch = torch.tensor([width / field.width, height / field.height] * 2)
+        left, top, right, bottom = random.choice(views(field)) * stretch.numpy() if aimed else (0, 0, width, height)
+        across = Axis(random, width, window.x1 - window.x0, mirrored, (left, right))
+        down = Axis(random, height, window.y1 - window.y0, mirrored, (top, bottom))
         image = image[:, down.pixels][:, :, across.pixels]
         image[:, ~down.inside] = PAD
         image[:, :, ~across.inside] = PAD
-        stretch = torch.tensor([width / field.width, height / field.height] * 2)
         labels = self.labels(field)
         labels = labels._replace(boxes=labels.boxes * stretch, unknown=labels.unknown * stretch)
-        copies = [_copy(labels, across, x, down, y) for x in across.copies for y in down.copies]
-        labels = _visible(join(copies), (len(across.pixels), len(down.pixels)))
+        copies = [copy_of(labels, across, x, down, y) for x in across.copies for y in down.copies]
+        labels = visible(join(copies), (len(across.pixels), len(down.pixels)))
         if self.cutouts and random.random() < PASTED:
             return paste(image, labels, self.cutouts, random, squeeze**2)
         return image, labels
@@ -154,65 +164,34 @@ class FieldDataset(Dataset[Sample]):
         side = self.image_size
         x, y = (int(v) for v in random.uniform(0.3 * side, 0.7 * side, 2))
         windows = [Window(0, 0, x, y), Window(x, 0, side, y), Window(0, y, x, side), Window(x, y, side, side)]
-        chosen = random.permutation([index, *random.integers(len(self.fields), size=3)]).tolist()
-        canvas = torch.empty((3, side, side), dtype=torch.uint8)
+        chosen = random.permutation([index, *random.integers(len(self.fields), size=3)])
+        return self._join(chosen.tolist(), windows, random, MOSAIC_SCALE)
+
+    def _collage(self, random: np.random.Generator) -> Sample:
+        chosen = random.choice(len(self.fields), MOST_ACROSS**2, p=self.chances)
+        field = self.fields[chosen[0]]
+        sizes = views(field)[:, 2:] - views(field)[:, :2]
+        share = sizes.prod(1).mean() / (field.width * field.height)
+        across = int(np.clip(np.round(share**-0.5), 2, MOST_ACROSS))
+        steps = list(pairwise(np.linspace(0, self.image_size, across + 1).round().astype(int).tolist()))
+        windows = [Window(x0, y0, x1, y1) for y0, y1 in steps for x0, x1 in steps]
+        image, labels = self._join(chosen[: across**2].tolist(), windows, random, aimed=True)
+        return image, settle(labels, self.image_size)
+
+    def _join(
+        self,
+        chosen: Sequence[int],
+        windows: Sequence[Window],
+        random: np.random.Generator,
+        reduce: float = 1.0,
+        aimed: bool = False,
+    ) -> Sample:
+        """Return a canvas with one of the `chosen` fields in each of `windows`."""
+        canvas = torch.empty((3, self.image_size, self.image_size), dtype=torch.uint8)
         labels = []
-        for field, window in zip(chosen, windows, strict=True):
-            image, part = self._place(field, random, window, MOSAIC_SCALE)
+        for index, window in zip(chosen, windows, strict=True):
+            image, part = self._place(index, random, window, reduce, aimed)
             canvas[:, window.y0 : window.y1, window.x0 : window.x1] = image
             corner = torch.tensor([window.x0, window.y0] * 2)
             labels.append(part._replace(boxes=part.boxes + corner, unknown=part.unknown + corner))
         return canvas, join(labels)
-
-
-class _Axis:
-    """Where the pixels of one axis of a window come from: a picture of `length`, once or mirrored on and on."""
-
-    def __init__(self, random: np.random.Generator, length: int, room: int, mirrored: bool) -> None:
-        free = room - length
-        self.length, self.start = length, int(random.integers(min(free, 0), max(free, 0) + 1))
-        place = torch.arange(room) - self.start
-        self.inside = ((place >= 0) & (place < length)) | mirrored
-        place = place % (2 * length)
-        self.pixels = torch.minimum(place, 2 * length - 1 - place)
-        self.copies = range(-self.start // length, (room - 1 - self.start) // length + 1) if mirrored else range(1)
-        self.mirrored = mirrored
-
-    def move(self, low: Tensor, high: Tensor, copy: int) -> tuple[Tensor, Tensor]:
-        """Return where an interval of the picture lies in its `copy`; odd ones are mirror images."""
-        if copy % 2:
-            low, high = self.length - high, self.length - low
-        offset = self.start + copy * self.length
-        return low + offset, high + offset
-
-    def cut(self, low: Tensor, high: Tensor) -> Tensor:
-        """Tell which intervals touch an edge at which the picture is mirrored."""
-        return ((low < 1) | (high > self.length - 1)) & self.mirrored
-
-
-def _copy(labels: Labels, across: _Axis, x: int, down: _Axis, y: int) -> Labels:
-    """Return `labels` in one copy of the picture; an object cut by a mirrored edge is nothing that exists."""
-
-    def move(boxes: Tensor) -> Tensor:
-        x0, x1 = across.move(boxes[:, 0], boxes[:, 2], x)
-        y0, y1 = down.move(boxes[:, 1], boxes[:, 3], y)
-        return torch.stack((x0, y0, x1, y1), 1)
-
-    b = labels.boxes
-    cut = across.cut(b[:, 0], b[:, 2]) | down.cut(b[:, 1], b[:, 3])
-    moved = labels._replace(boxes=move(b), unknown=move(labels.unknown))
-    return forget(moved, cut)
-
-
-def _visible(labels: Labels, size: tuple[int, int]) -> Labels:
-    """Return `labels` cut at the edge of a window; objects of which too little is left become unknown."""
-    limit = torch.tensor([*size, *size], dtype=torch.float32)
-    boxes, unknown = (part.minimum(limit).clamp(min=0) for part in (labels.boxes, labels.unknown))
-    enough = (box_area(boxes) > MIN_VISIBLE * box_area(labels.boxes)) & (_sides(boxes) > MIN_SIDE)
-    labels = forget(labels._replace(boxes=boxes, unknown=unknown), ~enough)
-    shown = _sides(labels.unknown) > 0
-    return labels._replace(unknown=labels.unknown[shown], unknown_kinds=labels.unknown_kinds[shown])
-
-
-def _sides(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2:] - boxes[:, :2]).amin(1)

@@ -21,6 +21,9 @@ WHITE = 0
 ANY = -1
 """Kind of a region where nobody looked for anything."""
 
+SETTLED = 51
+"""Kind of a region where nothing is guessed, too; no loss knows it."""
+
 HIDDEN = 100
 """Added to the kind of what is known but not to be learned from: truth to measure by."""
 
@@ -53,6 +56,13 @@ class Targets(NamedTuple):
     unknown_image: Tensor
     unknown: Tensor
     unknown_kinds: Tensor
+
+    def of(self, images: Tensor) -> Targets:
+        """Return what is known of some images, chosen by their rising indices, and numbered anew."""
+        mine, theirs = torch.isin(self.image, images), torch.isin(self.unknown_image, images)
+        objects = (torch.searchsorted(images, self.image[mine]), *(part[mine] for part in self[1:4]))
+        regions = (torch.searchsorted(images, self.unknown_image[theirs]), *(part[theirs] for part in self[5:]))
+        return Targets(*objects, *regions)
 
     def plus(self, image: Tensor, boxes: Tensor, kinds: Tensor, types: Tensor) -> Targets:
         """Return these and further objects of which no more is known."""
@@ -129,6 +139,14 @@ def forget(labels: Labels, rows: Tensor) -> Labels:
         labels.codes[~rows],
         torch.cat((labels.unknown, labels.boxes[rows])),
         torch.cat((labels.unknown_kinds, labels.kinds[rows])),
+    )
+
+
+def settle(labels: Labels, side: int) -> Labels:
+    """Let nothing be guessed on a canvas of this side."""
+    whole, kind = torch.tensor([[0.0, 0.0, side, side]]), torch.tensor([SETTLED])
+    return labels._replace(
+        unknown=torch.cat((labels.unknown, whole)), unknown_kinds=torch.cat((labels.unknown_kinds, kind))
     )
 
 

@@ -204,6 +204,7 @@ class _Run:
         last = self.epoch >= (1 - PLAIN_EPOCHS) * self.settings.epochs
         self.dataset.epoch = self.epoch
         self.dataset.mosaic = 0.0 if last else self.settings.mosaic
+        self.dataset.collage = self.method.collage(self.epoch / self.settings.epochs)
         order = np.random.default_rng((self.settings.seed, self.epoch)).permutation(len(self.dataset))
         loader: DataLoader[Any] = DataLoader(
             self.dataset,

@@ -66,6 +66,10 @@ class Method(nn.Module):
         """Return the picture of `field` that batches show."""
         return read_field(field)
 
+    def collage(self, done: float) -> float:
+        """Return the probability of a picture that is full of labelled regions, if fields are labelled in part."""
+        return 1.0
+
     def losses(self, step: Step) -> dict[str, Tensor]:
         """Return losses whose sum is minimised, the same ones in every step; called under autocast."""
         raise NotImplementedError

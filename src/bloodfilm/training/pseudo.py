@@ -83,7 +83,7 @@ class Sureness(nn.Module):
     Values go from 0 to 1, in `BINS` bins for each kind.
     """
 
-    BINS, MEMORY, ENOUGH = 50, 0.97, 10.0
+    BINS, MEMORY, ENOUGH = 50, 0.99, 10.0
     right: Tensor
     count: Tensor
 

@@ -44,6 +44,9 @@ class Published(Sparse):
 
     name = "sladet-published"
 
+    def collage(self, done: float) -> float:
+        return 0.0
+
     def losses(self, step: Step) -> dict[str, Tensor]:
         network = step.network
         targets = step.targets._replace(**_select(step.targets, step.targets.kinds < HIDDEN))
@@ -64,7 +67,8 @@ class Published(Sparse):
             untyped = torch.full_like(sure.kinds, UNKNOWN)
             references = References(targets.image, targets.boxes, targets.kinds)
             counts = (torch.tensor(len(sure.image)), torch.tensor(len(similar.image)))
-            self._measures = measure(Pseudo(sure, untyped, references, counts), step.targets, len(step.images))
+            images = torch.arange(len(step.images), device=untyped.device)
+            self._measures = measure(Pseudo(images, sure, untyped, references, counts), step.targets)
             guessed = targets._replace(**_select(targets, targets.kinds < 0))
             guessed = guessed.plus(sure.image, sure.boxes, sure.kinds, untyped)
             parts = _losses(network, features, guessed)

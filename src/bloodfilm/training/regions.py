@@ -13,6 +13,24 @@ ON_BORDER = 1.0
 """Pixels from a region's border within which a box may have been cut there."""
 
 
+def labelled(field: Field) -> Boxes:
+    """Return where somebody looked (M, 4): the labelled regions, or the whole field."""
+    regions = field.labelled_regions
+    return np.array([[0, 0, field.width, field.height]]) if regions is None else regions
+
+
+def views(field: Field) -> Boxes:
+    """Return for each of `labelled` the smallest rectangle (M, 4) that shows it and all objects with a middle in it."""
+    boxes = np.concatenate((field.cells.boxes, *field.auxiliary.values()))
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    shown = []
+    for region in labelled(field):
+        inside = boxes[((middle >= region[:2]) & (middle <= region[2:])).all(1)]
+        parts = np.concatenate((region[None], inside))
+        shown.append([*parts[:, :2].min(0), *parts[:, 2:].max(0)])
+    return np.array(shown, np.float32).reshape(-1, 4)
+
+
 def outside_of_regions(field: Field) -> Boxes:
     """Return rectangles (M, 4) that together cover what lies in none of the field's labelled regions."""
     if not field.is_labelled_in_part or field.labelled_regions is None:

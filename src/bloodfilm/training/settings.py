@@ -14,10 +14,10 @@ class Settings:
 
     `init` is a model name or file to start from, which also sets the size; without it the size is n by default. Of an
     imported model all tensors are taken that fit the labels.
-    `mosaic`, `mirrored` and `scale` are those of `FieldDataset`. With `keep_detection` the boxes stay exactly as
-    those of `init`: only types and attributes are trained, on frozen features. In a share `frozen` of the epochs, the
-    first ones, the backbone stays as it was. `workers` are the processes that load pictures; with 0 each picture is
-    read once and kept in memory.
+    `mosaic`, `mirrored` and `scale` are those of `FieldDataset`. With `keep_detection` the boxes stay
+    exactly as those of `init`: only types and attributes are trained, on frozen features. In a share `frozen` of the
+    epochs, the first ones, the backbone stays as it was. `workers` are the processes that load pictures; with 0 each
+    picture is read once and kept in memory.
     """
 
     size: Size | None = None

@@ -19,7 +19,7 @@ from bloodfilm.errors import UserError
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import STRIDES, Features
 from bloodfilm.training.data import MOSAIC_SCALE
-from bloodfilm.training.labels import HIDDEN, WHITE, Labels, Targets, join, labels_of
+from bloodfilm.training.labels import HIDDEN, SETTLED, WHITE, Labels, Targets, join, labels_of
 from bloodfilm.training.losses import Guess, Known, detection_losses, known
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.pseudo import Candidates, Sureness, best_overlap, entropy, find_candidates, places
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bloodfilm.training.settings import Settings
 
 KINDS = 1 + len(AUXILIARY)
-LOWEST_SCORE, MAX_OVERLAP = 0.2, 0.5
+LOWEST_SCORE, MAX_OVERLAP = 0.1, 0.5
 MEASURES = ("pseudo_labels", "similar_labels", "pseudo_precision", "pseudo_recall")
 SAME, APART = 0.5, 0.3
 """IoU from which on two boxes show one object, and below which they show two."""
@@ -57,6 +57,8 @@ class SparseSettings:
         Percentiles of labelled boxes' sides that limit those of pseudo-labels.
     trust : float
         Weight of a pseudo-label beside a label's 1.
+    collage : (float, float)
+        Probability of a picture that is full of labelled regions, without pseudo-labels and with them.
     empty_score, empty : float, float
         Where nobody looked and no score reaches `empty_score`, nothing being there counts `empty`.
     """
@@ -65,18 +67,23 @@ class SparseSettings:
     similarity: bool = True
     triplet: float = 0.1
     margin: float = 0.05
-    burn_in: float = 0.25
-    precision: float = 0.95
+    burn_in: float = 0.5
+    precision: float = 0.9
     max_entropy: float = 0.5
     sizes: tuple[float, float] = (1, 99)
     trust: float = 0.7
+    collage: tuple[float, float] = (1.0, 0.8)
     empty_score: float = 0.03
     empty: float = 0.5
 
 
 class Pseudo(NamedTuple):
-    """Pseudo-labels of a batch and their types, what they were compared with, and how many each way brought."""
+    """Pseudo-labels of a batch and their types, what they were compared with, and how many each way brought.
 
+    `images` are those that were searched.
+    """
+
+    images: Tensor
     found: Candidates
     types: Tensor
     references: References
@@ -127,6 +134,9 @@ class Sparse(Method):
         hidden = whole._replace(kinds=whole.kinds + HIDDEN, unknown=labels.unknown[:0], unknown_kinds=labels.kinds[:0])
         return join((labels, hidden))
 
+    def collage(self, done: float) -> float:
+        return self.settings.collage[self._guesses(done)]
+
     def losses(self, step: Step) -> dict[str, Tensor]:
         network, targets = step.network, step.targets
         features = network.detector(step.images)
@@ -136,7 +146,7 @@ class Sparse(Method):
         zero = features.neck.new_zeros((), dtype=torch.float32)
         readings["triplet"] = zero
         self._measures = self.no_measures(zero)
-        if self.settings.pseudo and step.done >= self.settings.burn_in:
+        if self._guesses(step.done):
             pseudo, masks = self._guess(step, masks)
             if self.settings.triplet:
                 cells = pseudo.found
@@ -145,12 +155,15 @@ class Sparse(Method):
                 )
                 readings["triplet"] = self.settings.triplet * triplet_loss(*likeness, self.settings.margin)
             found = pseudo.found
-            self._measures = measure(pseudo, targets, len(step.images))
+            self._measures = measure(pseudo, targets)
             targets = targets.plus(found.image, found.boxes, found.kinds, pseudo.types)
             trust = torch.cat((trust, torch.full_like(found.boxes[:, 0], self.settings.trust)))
         guessed = torch.arange(len(trust), device=trust.device) >= len(step.targets.boxes)
         losses = detection_losses(features, targets, network.detector.detect, Guess(masks, guessed, trust))
         return losses | readings | step.kept(features)
+
+    def _guesses(self, done: float) -> bool:
+        return self.settings.pseudo and done >= self.settings.burn_in
 
     def measures(self) -> dict[str, Tensor]:
         return self._measures
@@ -165,11 +178,13 @@ class Sparse(Method):
     @torch.no_grad()
     def _guess(self, step: Step, masks: list[Known]) -> tuple[Pseudo, list[Known]]:
         """Return pseudo-labels, and what is known if the teacher is believed where it sees nothing."""
-        settings, teacher, targets = self.settings, step.average, step.targets
-        features = teacher.detector(step.plain.contiguous(memory_format=torch.channels_last))
+        settings, teacher = self.settings, step.average
+        images = _open(step.targets, len(step.images))
+        targets, own = step.targets.of(images), [Known(*(part[images] for part in mask)) for mask in masks]
+        features = teacher.detector(step.plain[images].contiguous(memory_format=torch.channels_last))
         found = find_candidates(features, teacher.detector, LOWEST_SCORE, MAX_OVERLAP)
         overlap = best_overlap(found, targets.image, targets.boxes, targets.kinds)
-        unseen, certain = places(found, masks[0], STRIDES[0])
+        unseen, certain = places(found, own[0], STRIDES[0])
         right = overlap >= SAME
         references = _references(targets, found.where(certain & (overlap < APART)))
         self.by_score.learn(found.kinds[certain], found.scores[certain], right[certain])
@@ -187,8 +202,14 @@ class Sparse(Method):
         chosen = chosen[entropy(found.all_scores[chosen]) <= settings.max_entropy]
         counts = sure[chosen].sum(), similar[chosen].sum()
         found = found.where(chosen)
-        pseudo = Pseudo(found, self._types(teacher, features, found), references, counts)
-        return pseudo, self._believed(features, teacher.detector.detect, masks)
+        types = self._types(teacher, features, found)
+        references = references._replace(image=images[references.image])
+        believed = self._believed(features, teacher.detector.detect, own)
+        masks = [
+            mask._replace(certain=mask.certain.index_copy(0, images, certain))
+            for mask, certain in zip(masks, believed, strict=True)
+        ]
+        return Pseudo(images, found._replace(image=images[found.image]), types, references, counts), masks
 
     def _likeness(self, neck: Tensor, found: Candidates, references: References) -> Tensor:
         """Return for each candidate, from 0 to 1, how much liker it is to cells of its kind than to anything else."""
@@ -206,10 +227,8 @@ class Sparse(Method):
             codes[white] = said.where(entropy(shares) <= self.settings.max_entropy, UNKNOWN)
         return codes
 
-    def _believed(self, features: Features, detect: Any, masks: list[Known]) -> list[Known]:
-        """Return what is known where, of kinds with a label, what the teacher does not see counts as not there."""
-        if not self.settings.empty:
-            return masks
+    def _believed(self, features: Features, detect: Any, masks: list[Known]) -> list[Tensor]:
+        """Return what is certain where, of kinds with a label, what the teacher does not see counts as not there."""
         believed = []
         for raw, mask in zip(features.levels, masks, strict=True):
             kinds = mask.certain.shape[1]
@@ -217,8 +236,14 @@ class Sparse(Method):
             nothing = raw[..., channels].float().sigmoid().amax(1).permute(0, 3, 1, 2) < self.settings.empty_score
             labelled = self.limits[:kinds, 1].isfinite().view(1, kinds, 1, 1)
             empty = nothing & ~mask.looked[:, None] & labelled
-            believed.append(mask._replace(certain=torch.where(empty, self.settings.empty, mask.certain)))
+            believed.append(torch.where(empty, self.settings.empty, mask.certain))
         return believed
+
+
+def _open(targets: Targets, count: int) -> Tensor:
+    """Return which of so many images have no part that is settled."""
+    settled = targets.unknown_image[targets.unknown_kinds == SETTLED]
+    return torch.nonzero(torch.bincount(settled, minlength=count) == 0)[:, 0]
 
 
 def _references(targets: Targets, false: Candidates) -> References:
@@ -231,20 +256,21 @@ def _references(targets: Targets, false: Candidates) -> References:
     )
 
 
-def measure(pseudo: Pseudo, targets: Targets, images: int) -> dict[str, Tensor]:
+def measure(pseudo: Pseudo, targets: Targets) -> dict[str, Tensor]:
     """Return `MEASURES`: pseudo-labels a picture, by score and by likeness.
 
     If the truth is in `targets`, also the share of them that is right, and what share they are of all that nobody
     labelled.
     """
-    found, (sure, similar) = pseudo.found, pseudo.counts
+    found, (sure, similar), images = pseudo.found, pseudo.counts, len(pseudo.images)
     hidden, cut = targets.kinds >= HIDDEN, targets.unknown_kinds >= HIDDEN
     image = torch.cat((targets.image[hidden], targets.unknown_image[cut]))
     boxes = torch.cat((targets.boxes[hidden], targets.unknown[cut]))
     kinds = torch.cat((targets.kinds[hidden], targets.unknown_kinds[cut])) - HIDDEN
     right = (best_overlap(found, image, boxes, kinds) >= SAME).float()
     known_truth = torch.where(hidden.any(), 1.0, torch.nan)
-    unlabelled = (hidden.sum() - (targets.kinds < HIDDEN).sum()).clamp(min=1)
+    searched = torch.isin(targets.image, pseudo.images)
+    unlabelled = ((hidden & searched).sum() - (~hidden & searched).sum()).clamp(min=1)
     values = (sure / images, similar / images, right.mean() * known_truth, right.sum() / unlabelled * known_truth)
     return dict(zip(MEASURES, values, strict=True))
 
