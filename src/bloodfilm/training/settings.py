@@ -40,5 +40,5 @@ class Settings:
 
 def for_people(init: str | None, image_size: int, **changes: Any) -> Settings:
     """Return settings for a few labelled patches, of use within minutes on two processor cores, with `changes`."""
-    few = Settings(init=init, image_size=image_size, epochs=12, batch=8, learning_rate=5e-4, warm_up=0.5)
+    few = Settings(init=init, image_size=image_size, epochs=12, batch=4, learning_rate=5e-4, warm_up=0.5)
     return replace(few, **changes)
