@@ -186,9 +186,6 @@ class Adaptation(Method):
         kinds = torch.tensor([*range(1, 1 + len(AUXILIARY)), FREE])
         return labels._replace(unknown=whole.repeat(len(kinds), 1), unknown_kinds=kinds)
 
-    def collage(self, done: float) -> float:
-        return 0.0
-
     def losses(self, step: Step) -> dict[str, Tensor]:
         seen = step.average.find(step.plain, self.ways.possible)
         found = Guesses(*(part.clone() for part in seen[:3])).inside(step.targets)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloodfilm.cells import Field
+from bloodfilm.review.states import kept
 from bloodfilm.training.regions import labelled
 from bloodfilm.vocabulary import UNKNOWN
 
@@ -27,5 +28,5 @@ def rarity(fields: Sequence[Field]) -> npt.NDArray[np.float64]:
 
 
 def _shown(field: Field) -> set[int | str]:
-    codes = field.cells.codes
+    codes = kept(field.cells).codes
     return {*codes[codes != UNKNOWN].tolist(), *(name for name, boxes in field.auxiliary.items() if len(boxes))}

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloodfilm.cells import Field
+from bloodfilm.review.states import kept
 
 Boxes = npt.NDArray[np.float32]
 
@@ -21,7 +22,7 @@ def labelled(field: Field) -> Boxes:
 
 def views(field: Field) -> Boxes:
     """Return for each of `labelled` the smallest rectangle (M, 4) that shows it and all objects with a middle in it."""
-    boxes = np.concatenate((field.cells.boxes, *field.auxiliary.values()))
+    boxes = np.concatenate((kept(field.cells).boxes, *field.auxiliary.values()))
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
     shown = []
     for region in labelled(field):
