@@ -122,7 +122,7 @@ def train(panel: Any, shots: Shots, rounds: int) -> None:
     with gaps() as waits:
         click(run.train)
         until(lambda: run.job is not None and len(run.job.rows) >= 2, "two rounds")
-        click(run.pseudo)
+        click(run.show_finds)
         until(lambda: len(run.job.rows) >= 4, "four rounds")
         shots.take("training")
         click(run.pause)

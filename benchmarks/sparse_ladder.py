@@ -14,6 +14,7 @@ lower scale, with white cells of five types. AP50 is the mean over these classes
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,8 +47,7 @@ SHARES = (0.2, 0.05, 0.1, 0.4)
 RESULTS = Path(__file__).parent / "results" / "sparse_ladder.csv"
 COLUMNS = ("data", "rung", "share", "seed", "ap50", "ap", "pseudo_precision", "pseudo_recall", "seconds_a_step")
 
-REGION = SparseSettings(pseudo=False, collage=(0.0, 0.0))
-ALONE = SparseSettings(similarity=False, triplet=0.0)
+ALONE = SparseSettings(pseudo=True, similarity=False, triplet=0.0)
 TEACHER = replace(ALONE, precision=0.5, max_entropy=1.0, sizes=(0, 100), trust=1.0, empty_score=1.0, empty=1.0)
 """Self-training as it is usual: what the teacher finds is there, and nothing else is."""
 
@@ -60,11 +60,11 @@ def sparse(settings: SparseSettings) -> Prepare:
 
 RUNGS: dict[str, Prepare] = {
     "background": lambda fields, truth: ([replace(field, labelled_regions=None) for field in fields], None),
-    "region": sparse(REGION),
-    "collage": sparse(replace(REGION, collage=(1.0, 1.0))),
+    "region": sparse(SparseSettings(collage=(0.0, 0.0))),
+    "sladet": sparse(SparseSettings()),
     "pseudo": sparse(ALONE),
     "similarity": sparse(replace(ALONE, similarity=True)),
-    "sladet": sparse(SparseSettings()),
+    "triplet": sparse(SparseSettings(pseudo=True)),
     "teacher": sparse(TEACHER),
     "published": lambda fields, truth: (fields, Published(truth=truth)),
     "full": lambda fields, truth: (truth, None),
@@ -84,11 +84,11 @@ def run(data: str, rung: str, share: float, seed: int, parts: Parts, out: Path) 
     settings = replace(SETTINGS[data], epochs=epochs, seed=seed)
     train(fields, parts.val[:8], out, settings, (out / STATE).exists(), report, method=method)
     scores = score(out / "last.safetensors", parts.test, by_type=data == "wide")
-    late = {name: [row[name] for row in told[-3:] if name in row] for name in ("pseudo_precision", "pseudo_recall")}
+    late = {name: [row.get(name, math.nan) for row in told[-3:]] for name in ("pseudo_precision", "pseudo_recall")}
     return (
         {"data": data, "rung": rung, "share": share, "seed": seed}
         | {name: f"{value:.4f}" for name, value in scores.items()}
-        | {name: f"{np.mean(values):.4f}" if values else "" for name, values in late.items()}
+        | {name: "" if np.isnan(values).all() else f"{np.nanmean(values):.4f}" for name, values in late.items()}
     )
 
 

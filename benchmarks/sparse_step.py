@@ -34,7 +34,7 @@ from bloodfilm.weights import DEFAULT_MODEL
 from sparse_data import SETS, in_patch
 
 METHODS = ("attridet", "sladet")
-EAGER = replace(SparseSettings(), burn_in=0.0)
+EAGER = replace(SparseSettings(pseudo=True), burn_in=0.0)
 
 
 class Stepper:

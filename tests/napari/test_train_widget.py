@@ -14,7 +14,7 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QLabel, QMainWindow, QMessageBox
 
 from bloodfilm.napari.layers import to_rectangles
-from bloodfilm.napari.train_widget import DETECT, PSEUDO, TrainWidget
+from bloodfilm.napari.train_widget import DETECT, FINDS, TrainWidget
 from bloodfilm.napari.tuning.fields import add_cells, add_regions, cells_of
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.synth import draw_field
@@ -163,12 +163,12 @@ def test_two_windows_train_side_by_side(panel: TrainWidget, home: Path, qtbot) -
     assert same[0] == same[1]
 
 
-def test_pseudo_labels_of_the_picture_shown_are_a_layer(panel: TrainWidget, qtbot) -> None:
+def test_what_is_found_on_the_picture_shown_is_a_layer(panel: TrainWidget, qtbot) -> None:
     image = panel.viewer.layers["field 2"]
     panel._places = {"a.png": (image, ())}
-    panel._show_pseudo_labels("a.png", [[10, 10, 40, 50]])
-    panel._show_pseudo_labels("a.png", [[10, 10, 40, 50], [60, 60, 80, 90]])
-    (layer,) = (layer for layer in panel.viewer.layers if PSEUDO in layer.metadata)
+    panel._show_finds("a.png", [[10, 10, 40, 50]])
+    panel._show_finds("a.png", [[10, 10, 40, 50], [60, 60, 80, 90]])
+    (layer,) = (layer for layer in panel.viewer.layers if FINDS in layer.metadata)
     assert layer.nshapes == 2
     assert layer is not cells_of(panel.viewer, image)
 

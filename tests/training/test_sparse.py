@@ -26,7 +26,7 @@ from bloodfilm.vocabulary import LLD
 
 SIDE = 96
 SETTINGS = Settings(image_size=64, batch=2, epochs=2, device="cpu")
-EAGER = SparseSettings(burn_in=0.0, precision=0.0, max_entropy=1.0)
+EAGER = SparseSettings(pseudo=True, burn_in=0.0, precision=0.0, max_entropy=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bloodfilm.napari.tuning.fields import Index
 
 DETECT = "Detect white blood cells"
-PSEUDO = "bloodfilm_pseudo_labels"
+FINDS = "bloodfilm_finds"
 FAINT = {"edge_color": "white", "edge_width": 2, "face_color": "transparent"}
 
 
@@ -54,10 +54,10 @@ class TrainWidget(QWidget):
         self.run.begun.connect(self._begin)
         self.run.gone_on.connect(self._go_on)
         self.run.ended.connect(self._on_ended)
-        self.run.found.connect(self._show_pseudo_labels)
-        self.run.pseudo.toggled.connect(self._on_pseudo)
+        self.run.found.connect(self._show_finds)
+        self.run.show_finds.toggled.connect(self._on_show_finds)
         self.run.result.wanted.connect(self._use)
-        self.viewer.dims.events.current_step.connect(self._on_pseudo)
+        self.viewer.dims.events.current_step.connect(self._on_show_finds)
         self._on_model()
         self._offer()
         self._check()
@@ -158,20 +158,20 @@ class TrainWidget(QWidget):
     def _start(self, folder: Path) -> None:
         self.run.follow(TrainJob(folder, self._window))
         self.problems.hide()
-        self._on_pseudo()
+        self._on_show_finds()
 
     def _on_ended(self) -> None:
         self.name.setText(_new_name())
         self._offer()
         self._check()
 
-    def _on_pseudo(self) -> None:
-        """Ask for pseudo-labels of the picture that is shown, or hide them."""
-        wanted = self.run.pseudo.isChecked()
+    def _on_show_finds(self) -> None:
+        """Ask for what is found on the picture that is shown, or hide them."""
+        wanted = self.run.show_finds.isChecked()
         shown = [name for name, (image, index) in self._places.items() if self._is_shown(image, index)]
         if self.run.job is not None:
             self.run.job.show(shown[0] if wanted and shown else "")
-        for layer in [layer for layer in self.viewer.layers if PSEUDO in layer.metadata]:
+        for layer in [layer for layer in self.viewer.layers if FINDS in layer.metadata]:
             layer.visible = wanted
 
     def _is_shown(self, image: Image, index: Index) -> bool:
@@ -179,18 +179,18 @@ class TrainWidget(QWidget):
             return False
         return image.ndim == 2 or current_picture(image, self.viewer)[1] == index
 
-    def _show_pseudo_labels(self, name: str, boxes: list[list[float]]) -> None:
+    def _show_finds(self, name: str, boxes: list[list[float]]) -> None:
         image, index = self._places.get(name, (None, ()))
         if image not in self.viewer.layers:
             return
         drawn = to_rectangles(boxes, index)
         for layer in self.viewer.layers:
-            if layer.metadata.get(PSEUDO) == name:
+            if layer.metadata.get(FINDS) == name:
                 layer.data = []
                 layer.add(drawn, shape_type="rectangle", **FAINT)
                 return
         active = self.viewer.layers.selection.active
-        told = {"name": f"{image.name} pseudo-labels", "ndim": image.ndim, "metadata": {PSEUDO: name}}
+        told = {"name": f"{image.name} found in training", "ndim": image.ndim, "metadata": {FINDS: name}}
         self.viewer.add_shapes(drawn, shape_type="rectangle", opacity=0.4, **FAINT, **told, **spatial(image))
         if active in self.viewer.layers:
             self.viewer.layers.selection.active = active
@@ -211,7 +211,7 @@ class TrainWidget(QWidget):
         """Let go of the viewer: napari takes a closed panel out of its dock; the training goes on."""
         self.run.let_go()
         self.label.end()
-        self.viewer.dims.events.current_step.disconnect(self._on_pseudo)
+        self.viewer.dims.events.current_step.disconnect(self._on_show_finds)
 
 
 def _new_name() -> str:

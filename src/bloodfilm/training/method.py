@@ -14,6 +14,7 @@ from bloodfilm.nets.yolo import Features
 from bloodfilm.training.data import read_field
 from bloodfilm.training.labels import Labels, Targets, labels_of
 from bloodfilm.training.memory import Memory
+from bloodfilm.weights import MIN_SCORE
 
 if TYPE_CHECKING:
     from bloodfilm.training.settings import Settings
@@ -79,5 +80,5 @@ class Method(nn.Module):
         return {}
 
     def sure_score(self) -> float:
-        """Return the score from which on what is found counts as a label where nobody looked; 2 if nothing does."""
-        return 2.0
+        """Return the score from which on finds are shown in training: those of detection, or the pseudo-labels."""
+        return MIN_SCORE

@@ -1,7 +1,8 @@
 """SLA-Det: learn the whole field from labels of a part of it (Large Leukemia Dataset, MedIA 2025).
 
-Where somebody looked, boxes teach as always. Elsewhere nothing is background because it has no box: what the moving
-average of the network finds there and is sure of is a pseudo-label. How sure it has to be is seen where labels are.
+Where somebody looked, boxes teach as always, from pictures full of labelled regions. Elsewhere nothing is background
+because it has no box. If wanted, what the moving average of the network finds there and is sure of is a pseudo-label;
+how sure it has to be is seen where labels are.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class SparseSettings:
     Parameters
     ----------
     pseudo, similarity : bool
-        With pseudo-labels; and with those that only their likeness to labelled cells makes sure.
+        With pseudo-labels; and with those that only their likeness to labelled cells makes sure. What follows is of no
+        use without `pseudo`, but for `collage`.
     triplet : float
         Weight of the triplet loss, with `margin`; 0 is without.
     burn_in : float
@@ -63,7 +65,7 @@ class SparseSettings:
         Where nobody looked and no score reaches `empty_score`, nothing being there counts `empty`.
     """
 
-    pseudo: bool = True
+    pseudo: bool = False
     similarity: bool = True
     triplet: float = 0.1
     margin: float = 0.05
@@ -169,6 +171,8 @@ class Sparse(Method):
         return self._measures
 
     def sure_score(self) -> float:
+        if not self.settings.pseudo:
+            return super().sure_score()
         return max(float(self.by_score.threshold(self.settings.precision)[WHITE]), LOWEST_SCORE)
 
     @staticmethod

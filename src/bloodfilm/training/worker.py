@@ -7,7 +7,7 @@ network takes to be cells in one of the pictures, by its full path. Out: an obje
 progress   every few steps, what `progress` of `train` is told
 epoch      after each epoch, the row of ``log.csv``
 note       a warning, in ``text``
-found      after each epoch: ``name`` of the picture to show, and its pseudo-labels, ``boxes``
+found      after each epoch: ``name`` of the picture to show, and what is found there, ``boxes``
 trained    ``weights``, none if it was ``stopped`` before there were any
 done       the end: ``scores`` of `compare`
 refused    the end: the user's to mend, in ``text``
@@ -93,14 +93,14 @@ def _train(folder: Path, orders: Orders, say: Callable[..., None]) -> None:
     def report(row: dict[str, float]) -> None:
         say("epoch", row=row)
         if orders.shown in paths:
-            say("found", name=orders.shown, boxes=_pseudo_labels(folder, paths[orders.shown], method))
+            say("found", name=orders.shown, boxes=_finds(folder, paths[orders.shown], method))
 
     best = fine_tune(folder, None, report, lambda row: say("progress", row=row), orders.cancelled, method)
     say("trained", weights=str(best) if best.exists() else None, stopped=orders.stop)
     say("done", scores=compare(folder) if best.exists() else {})
 
 
-def _pseudo_labels(folder: Path, picture: Path, method: Method) -> list[list[float]]:
+def _finds(folder: Path, picture: Path, method: Method) -> list[list[float]]:
     """Return the boxes of the cells in `picture` that the moving average of the network is sure enough of."""
     from bloodfilm.detection.detector import LOWEST_SCORE, Detector
     from bloodfilm.io.images import read_image

@@ -74,7 +74,7 @@ class TrainJob(QObject):
         self._process.send("stop")
 
     def show(self, name: str) -> None:
-        """Ask for the pseudo-labels of the field of that name after each epoch."""
+        """Ask for what is found on the field of that name after each epoch."""
         self._process.send("show", name=name)
 
     def close(self) -> None:

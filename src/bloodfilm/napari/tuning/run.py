@@ -53,13 +53,13 @@ class RunSection(QWidget):
         self.words.setWordWrap(True)
         self.note.setWordWrap(True)
         self.plot, self.result = TrainPlot(), TrainResult()
-        self.pseudo = QCheckBox("show pseudo-labels of the picture shown")
+        self.show_finds = QCheckBox("show what it finds on this picture")
         self.running = QWidget()
         inner = QVBoxLayout(self.running)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self.progress)
         inner.addLayout(row(self.pause, self.stop))
-        inner.addWidget(self.pseudo)
+        inner.addWidget(self.show_finds)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self.train, self.go_on, self.running, self.words, self.note, self.result, self.plot):
@@ -73,7 +73,6 @@ class RunSection(QWidget):
         self.job = job
         job.told.connect(self._on_message)
         self._project = read_project(job.folder)
-        self.pseudo.setVisible(self._project.method == "sladet")
         self.train.setEnabled(False)
         self.go_on.hide()
         self.result.hide()
