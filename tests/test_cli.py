@@ -452,6 +452,13 @@ def test_sladet_learns_from_text_with_labelled_regions(lld: Path, tmp_path: Path
     assert (tmp_path / "run" / "best.safetensors").exists()
 
 
+@pytest.mark.parametrize(("method", "guesses"), [("sladet", False), ("sladet-pseudo", True)])
+def test_pseudo_labels_are_asked_for_by_name(method: str, guesses: bool) -> None:
+    from bloodfilm.cli.training import _method
+
+    assert _method(method).options()["pseudo"] == guesses
+
+
 def test_wrong_regions_are_told_with_file_and_row_before_anything_is_trained(lld: Path, tmp_path: Path) -> None:
     shutil.copytree(lld / "Sparse-LeukemiaAttri", tmp_path / "sparse")
     file = next(p for p in sorted((tmp_path / "sparse" / "labels" / "train").iterdir()) if p.stat().st_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from bloodfilm.nets.sizes import Size
     from bloodfilm.training.method import Method
 
-METHODS = ("attridet", "sladet", "sladet-published", "adapt")
+METHODS = ("attridet", "sladet", "sladet-pseudo", "sladet-published", "adapt")
 
 
 def train(
@@ -33,8 +34,9 @@ def train(
     method: Annotated[
         str,
         typer.Option(
-            help="attridet: on full labels. sladet: on fields labelled in part. sladet-published: by its authors' "
-            "recipe, for comparison only. adapt: from FIELDS to the pictures of --target."
+            help="attridet: on full labels. sladet: on fields labelled in part. sladet-pseudo: with pseudo-labels, "
+            "too. sladet-published: by its authors' recipe, for comparison only. adapt: from FIELDS to the pictures of "
+            "--target."
         ),
     ] = "attridet",
     target: Annotated[
@@ -156,8 +158,13 @@ def _read_sparse(path: Path) -> list[Field]:
 def _method(name: str) -> Method:
     from bloodfilm.training.fine_tune import METHODS as USUAL
     from bloodfilm.training.published import Published
+    from bloodfilm.training.sparse import Sparse, SparseSettings
 
-    return (USUAL | {"sladet-published": Published})[name]()
+    others: dict[str, Callable[[], Method]] = {
+        "sladet-pseudo": lambda: Sparse(SparseSettings(pseudo=True)),
+        "sladet-published": Published,
+    }
+    return (USUAL | others)[name]()
 
 
 def import_weights(
