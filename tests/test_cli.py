@@ -421,6 +421,7 @@ def test_a_size_that_no_network_has_is_the_callers_error(
         run("train", labels, "--out", tmp_path / "run", "--epochs", 1, *options)
 
 
+@pytest.mark.slow
 def test_train_does_what_a_project_of_the_panel_says(labels: Path, tmp_path: Path) -> None:
     settings = Settings(epochs=1, image_size=64, batch=8, device="cpu")
     save_project(tmp_path / "run", Project(method="attridet", settings=settings), read_coco(labels))
@@ -588,6 +589,7 @@ def foreign(network: AttriDet, tmp_path: Path) -> Path:
     return tmp_path / "best.pt"
 
 
+@pytest.mark.slow
 def test_imported_weights_can_be_used_and_trained(
     foreign: Path, labels: Path, write_picture: WritePicture, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_nothing_begins_without_labels(panel: TrainWidget, qtbot) -> None:
     assert "Nothing is labelled yet" in said(panel.problems)
 
 
+@pytest.mark.slow
 def test_a_training_ends_in_a_model_that_detect_can_use_and_the_window_answers_meanwhile(
     panel: TrainWidget, home: Path, qtbot
 ) -> None:
@@ -173,6 +174,7 @@ def test_what_is_found_on_the_picture_shown_is_a_layer(panel: TrainWidget, qtbot
     assert layer is not cells_of(panel.viewer, image)
 
 
+@pytest.mark.slow
 def test_suggested_regions_are_taken_or_skipped_one_by_one(panel: TrainWidget, qtbot) -> None:
     section = panel.label
     for layer in list(panel.viewer.layers):

@@ -181,6 +181,7 @@ def test_adaptation_needs_both_sides(checkpoint: Path, fields: list[Field], tmp_
         adapt(checkpoint, fields, fields, [], tmp_path)
 
 
+@pytest.mark.slow
 def test_cells_of_the_target_make_no_difference(
     checkpoint: Path, fields: list[Field], target: list[Field], tmp_path: Path
 ) -> None:

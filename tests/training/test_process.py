@@ -96,6 +96,7 @@ def test_the_process_trains_to_the_very_weights_of_the_command_line(
     assert same(Path(weights), fine_tune(folder, tmp_path / "twin"))
 
 
+@pytest.mark.slow
 def test_a_stop_in_the_middle_keeps_the_best_and_can_be_gone_on_with(
     begin: Callable[..., TrainingProcess], whole: tuple[Path, list[Message]]
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_stop_in_the_middle_keeps_the_best_and_can_be_gone_on_with(
     assert same(process.folder / "last.safetensors", whole[0] / "last.safetensors")
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_loses_no_more_than_the_epoch_in_hand(
     begin: Callable[..., TrainingProcess], whole: tuple[Path, list[Message]]
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_process_that_is_killed_loses_no_more_than_the_epoch_in_hand(
     assert same(process.folder / "last.safetensors", whole[0] / "last.safetensors")
 
 
+@pytest.mark.slow
 def test_two_programs_do_not_train_in_one_folder(begin: Callable[..., TrainingProcess]) -> None:
     first = begin(epochs=50)
     read(first, lambda message: message["kind"] == "progress")
