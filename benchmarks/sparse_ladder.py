@@ -45,7 +45,7 @@ SETTINGS = {
 }
 SHARES = (0.2, 0.05, 0.1, 0.4)
 RESULTS = Path(__file__).parent / "results" / "sparse_ladder.csv"
-COLUMNS = ("data", "rung", "share", "seed", "ap50", "ap", "pseudo_precision", "pseudo_recall", "seconds_a_step")
+COLUMNS = ("data", "rung", "share", "seed", "ap50", "ap", "pseudo_precision", "pseudo_recall")
 
 ALONE = SparseSettings(pseudo=True, similarity=False, triplet=0.0)
 TEACHER = replace(ALONE, precision=0.5, max_entropy=1.0, sizes=(0, 100), trust=1.0, empty_score=1.0, empty=1.0)

@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,7 +33,7 @@ from bloodfilm.weights import DEFAULT_MODEL
 from sparse_data import SETS, in_patch
 
 METHODS = ("attridet", "sladet")
-EAGER = replace(SparseSettings(pseudo=True), burn_in=0.0)
+EAGER = SparseSettings(pseudo=True, burn_in=0.0)
 
 
 class Stepper:

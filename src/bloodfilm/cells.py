@@ -296,6 +296,10 @@ class Field:
         """Tell of which of `boxes` (N, 4) the middle lies where somebody looked for white cells."""
         if not self.is_labelled_in_part or self.labelled_regions is None:
             return np.ones(len(boxes), bool)
-        middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
-        inside = (middle >= self.labelled_regions[:, :2]) & (middle <= self.labelled_regions[:, 2:])
-        return np.asarray(np.any(np.all(inside, axis=2), axis=1))
+        return np.asarray(inside(boxes, self.labelled_regions).any(1))
+
+
+def inside(boxes: npt.NDArray[Any], regions: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell of which boxes (N, 4) the middle lies in which of `regions` (R, 4): (N, R)."""
+    middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+    return np.asarray(((middle >= regions[:, :2]) & (middle <= regions[:, 2:])).all(2))

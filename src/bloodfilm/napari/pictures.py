@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pint import DimensionalityError
 
-from bloodfilm.cells import Cells
+from bloodfilm.cells import Cells, inside
 from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import METADATA_KEY, to_boxes
 
@@ -61,9 +61,7 @@ class Part:
         cells = cells.shifted(self.x, self.y)
         if not self.wanted:
             return cells
-        centres = (cells.boxes[:, None, :2] + cells.boxes[:, None, 2:]) / 2
-        wanted = np.array(self.wanted)
-        return cells[((centres >= wanted[:, :2]) & (centres <= wanted[:, 2:])).all(2).any(1)]
+        return cells[inside(cells.boxes, np.array(self.wanted)).any(1)]
 
 
 def full_resolution(layer: Image) -> Any:

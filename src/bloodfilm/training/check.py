@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloodfilm.cells import Field
+from bloodfilm.cells import Field, inside
 from bloodfilm.training.project import ENOUGH_TO_HOLD_OUT
 from bloodfilm.vocabulary import UNKNOWN
 
@@ -41,18 +41,18 @@ def check(fields: Sequence[Field]) -> list[Problem]:
     looked = [field for field in fields if field.labelled_regions is None or len(field.labelled_regions)]
     if not looked:
         return [Problem("Nothing is labelled yet: draw a region, and a box around each white cell in it.", True)]
-    inside = [field.looked_at(field.cells.boxes) for field in fields]
+    taught = [field.looked_at(field.cells.boxes) for field in fields]
     problems = [problem for number, field in enumerate(fields) for problem in _check_regions(number, field)]
-    cells = sum(int(part.sum()) for part in inside)
+    cells = sum(int(part.sum()) for part in taught)
     if not cells:
         problems.append(Problem("There is no white cell in any region: draw a box around at least one.", True))
     elif cells < FEW:
         problems.append(Problem(f"{_cells(cells)} will do for a first try; more teach more."))
-    if cells and sum(bool(part.any()) for part in inside) < ENOUGH_TO_HOLD_OUT:
+    if cells and sum(bool(part.any()) for part in taught) < ENOUGH_TO_HOLD_OUT:
         told = f"Fewer than {ENOUGH_TO_HOLD_OUT} fields have a cell: none is held out, and scores flatter the model."
         problems.append(Problem(told))
-    problems += _tell_cells(fields, [~part for part in inside], "outside the regions: nothing is learned from them.")
-    untyped = [part & (field.cells.codes == UNKNOWN) for field, part in zip(fields, inside, strict=True)]
+    problems += _tell_cells(fields, [~part for part in taught], "outside the regions: nothing is learned from them.")
+    untyped = [part & (field.cells.codes == UNKNOWN) for field, part in zip(fields, taught, strict=True)]
     problems += _tell_cells(fields, untyped, "without a type, which is not learned from them.")
     return sorted(problems, key=lambda problem: not problem.stops)
 
@@ -70,14 +70,9 @@ def _check_regions(number: int, field: Field) -> Iterator[Problem]:
     for region in field.labelled_regions if field.labelled_regions is not None else []:
         if (region[:2] < -SLACK).any() or (region[2:] > np.array([field.width, field.height]) + SLACK).any():
             yield Problem(f"{field.name}: a region leaves the picture.", True, number, _box(region))
-        if not _holds(region, field.cells.boxes).any():
+        if not inside(field.cells.boxes, region[None]).any():
             told = f"{field.name}: a region without a cell; it teaches what is no white cell."
             yield Problem(told, False, number, _box(region))
-
-
-def _holds(region: npt.NDArray[Any], boxes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return np.asarray(((middle >= region[:2]) & (middle <= region[2:])).all(1))
 
 
 def _box(values: npt.NDArray[Any]) -> tuple[float, float, float, float]:

@@ -93,8 +93,8 @@ class FieldDataset(Dataset[Sample]):
         self.mosaic = mosaic
         self.mirrored = mirrored
         self.collage = collage
-        self.has_regions = any(field.is_labelled_in_part and len(labelled(field)) for field in fields)
-        self.chances = rarity(fields)
+        sparse = any(field.is_labelled_in_part and len(labelled(field)) for field in fields)
+        self.chances = rarity(fields) if sparse else None
         self.cutouts = cutouts
         self.scale = scale
         self.seed = seed
@@ -107,7 +107,7 @@ class FieldDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         random = np.random.default_rng((self.seed, self.epoch, index))
         alone = Window(0, 0, self.image_size, self.image_size)
-        if self.has_regions and random.random() < self.collage:
+        if self.chances is not None and random.random() < self.collage:
             sample = self._collage(random)
         elif random.random() < self.mosaic:
             sample = self._mosaic(index, random)
@@ -170,8 +170,8 @@ class FieldDataset(Dataset[Sample]):
     def _collage(self, random: np.random.Generator) -> Sample:
         chosen = random.choice(len(self.fields), MOST_ACROSS**2, p=self.chances)
         field = self.fields[chosen[0]]
-        sizes = views(field)[:, 2:] - views(field)[:, :2]
-        share = sizes.prod(1).mean() / (field.width * field.height)
+        view = views(field)
+        share = (view[:, 2:] - view[:, :2]).prod(1).mean() / (field.width * field.height)
         across = int(np.clip(np.round(share**-0.5), 2, MOST_ACROSS))
         steps = list(pairwise(np.linspace(0, self.image_size, across + 1).round().astype(int).tolist()))
         windows = [Window(x0, y0, x1, y1) for y0, y1 in steps for x0, x1 in steps]

@@ -15,6 +15,7 @@ from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.files import replacing
+from bloodfilm.training.regions import labelled
 from bloodfilm.training.settings import Settings
 
 PROJECT, FIELDS, LOG, COMPARISON = "project.json", "fields.json", "log.csv", "comparison.json"
@@ -50,7 +51,7 @@ class Project(BaseModel):
 
 def taught(fields: Sequence[Field]) -> list[Field]:
     """Return the fields of which somebody looked at a part or all, with the cells there only."""
-    looked = [field for field in fields if field.labelled_regions is None or len(field.labelled_regions)]
+    looked = [field for field in fields if len(labelled(field))]
     return [replace(field, cells=field.cells[field.looked_at(field.cells.boxes)]) for field in looked]
 
 
@@ -136,9 +137,9 @@ def rows_done(folder: Path) -> list[dict[str, float]]:
 def unfinished(runs: Path) -> list[Path]:
     """Return the folders in `runs` whose training can be gone on with, the latest first."""
     folders = sorted((path.parent for path in runs.glob(f"*/{LOG}")), key=lambda path: -(path / LOG).stat().st_mtime)
-    done = {folder: len(rows_done(folder)) for folder in folders}
-    begun = [folder for folder in folders if 0 < done[folder] <= _epochs(folder)]
-    return [folder for folder in begun if done[folder] < _epochs(folder) or not (folder / COMPARISON).exists()]
+    rounds = [(folder, len(rows_done(folder)), _epochs(folder)) for folder in folders]
+    begun = [(folder, done < whole) for folder, done, whole in rounds if 0 < done <= whole]
+    return [folder for folder, stopped in begun if stopped or not (folder / COMPARISON).exists()]
 
 
 def _epochs(folder: Path) -> int:

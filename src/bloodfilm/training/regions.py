@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bloodfilm.cells import Field
+from bloodfilm.cells import Field, inside
 from bloodfilm.review.states import kept
 
 Boxes = npt.NDArray[np.float32]
@@ -22,12 +22,10 @@ def labelled(field: Field) -> Boxes:
 
 def views(field: Field) -> Boxes:
     """Return for each of `labelled` the smallest rectangle (M, 4) that shows it and all objects with a middle in it."""
-    boxes = np.concatenate((kept(field.cells).boxes, *field.auxiliary.values()))
-    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    boxes, regions = np.concatenate((kept(field.cells).boxes, *field.auxiliary.values())), labelled(field)
     shown = []
-    for region in labelled(field):
-        inside = boxes[((middle >= region[:2]) & (middle <= region[2:])).all(1)]
-        parts = np.concatenate((region[None], inside))
+    for region, own in zip(regions, inside(boxes, regions).T, strict=True):
+        parts = np.concatenate((region[None], boxes[own]))
         shown.append([*parts[:, :2].min(0), *parts[:, 2:].max(0)])
     return np.array(shown, np.float32).reshape(-1, 4)
 

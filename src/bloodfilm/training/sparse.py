@@ -137,7 +137,8 @@ class Sparse(Method):
         return join((labels, hidden))
 
     def collage(self, done: float) -> float:
-        return self.settings.collage[self._guesses(done)]
+        without, with_guesses = self.settings.collage
+        return with_guesses if self._guesses(done) else without
 
     def losses(self, step: Step) -> dict[str, Tensor]:
         network, targets = step.network, step.targets

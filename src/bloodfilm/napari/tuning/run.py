@@ -28,7 +28,7 @@ class RunSection(QWidget):
     ended : Signal()
         A training is over, however it ended.
     found : Signal(str, list)
-        Pseudo-labels (boxes) of a field, by its name.
+        What is found (boxes) on a picture, by its full path.
     """
 
     begun, gone_on, ended = Signal(), Signal(), Signal()

@@ -10,7 +10,7 @@ import numpy as np
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
-from bloodfilm.cells import Cells
+from bloodfilm.cells import Cells, inside
 from bloodfilm.detection.process import DetectionProcess
 from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import METADATA_KEY, spatial, to_boxes, to_rectangles
@@ -173,9 +173,8 @@ class Suggestions(QObject):
     def _prefill(self, proposal: Proposal, image: Image, index: Index) -> None:
         """Add what the model found in a proposal where no cell is drawn yet."""
         found, layer = self._found[image, index], add_cells(self.viewer, image)
-        new = found[_inside(found.boxes, proposal.region)]
-        drawn = [_inside(new.boxes, box) for box in self._cells_in(proposal, image, index)]
-        free = new[~np.any(drawn, axis=0)] if drawn else new
+        new = found[inside(found.boxes, np.array([proposal.region]))[:, 0]]
+        free = new[~inside(new.boxes, self._cells_in(proposal, image, index)).any(1)]
         if len(free):
             review = Review.of(layer, self.viewer)
             layer.add(to_rectangles(free.boxes, index), shape_type="rectangle")
@@ -185,7 +184,7 @@ class Suggestions(QObject):
         """Return the boxes (N, 4) of the cells that are drawn on a proposal already."""
         layer = add_cells(self.viewer, image)
         boxes = to_boxes([shape for shape in layer.data if tuple(np.rint(shape[0, :-2]).astype(int)) == index])
-        return boxes[_inside(boxes, proposal.region)]
+        return boxes[inside(boxes, np.array([proposal.region]))[:, 0]]
 
     def forget_removed(self) -> None:
         """Give up proposals on pictures that are gone."""
@@ -194,12 +193,6 @@ class Suggestions(QObject):
     def close(self) -> None:
         self._stop.set()
         self._process.close()
-
-
-def _inside(boxes: Any, region: Any) -> Any:
-    """Tell of which boxes (N, 4) the middle lies in `region`."""
-    middle, region = (boxes[:, :2] + boxes[:, 2:]) / 2, np.asarray(region)
-    return ((middle >= region[:2]) & (middle <= region[2:])).all(1)
 
 
 def _evenly(places: Sequence[Index]) -> list[Index]:
