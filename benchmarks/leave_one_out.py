@@ -23,9 +23,9 @@ from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.settings import Settings
 from detection import bloodfilm_model
+from recipe import MICROSCOPES, shown, single_cells
 from results import append, finished
 from rivals import RIVALS, Find
-from train_shipped import MICROSCOPES, shown, single_cells
 
 LEFT_OUT = {
     "bccd": ("bccd", "txl-bccd", "txl-bccd-416"),

@@ -27,6 +27,7 @@ from torchvision.transforms import v2
 from bloodfilm import Cells, Field, read_coco, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
 from bloodfilm.detection.letterbox import fit, resize
+from recipe import FIELDS, MICROSCOPES, shown
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
 
@@ -155,8 +156,6 @@ RIVALS = {"yolo11n": (train_yolo11n, find_with_yolo11n), "retinanet": (train_ret
 
 
 def main() -> None:
-    from train_shipped import FIELDS, MICROSCOPES, shown
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rival", choices=RIVALS)
     parser.add_argument("--data", type=Path, default=Path("build/data"))

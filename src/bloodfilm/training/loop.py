@@ -228,8 +228,6 @@ class _Run:
         loader = self._loader()
         history: list[Tensor] = []
         for number, (images, targets) in enumerate(loader):
-            if cancelled and cancelled():
-                raise Cancelled
             part = (number + 1) / len(loader)
             for group in self.optimizer.param_groups:
                 group["lr"] = self._learning_rate(part)
@@ -238,6 +236,8 @@ class _Run:
             history.append(torch.stack([figure.detach().float() for figure in figures.values()]))
             if self.progress and (number % SHOWN_EVERY == 0 or part == 1):
                 self.progress(self._now(dict(zip(figures, history[-1].tolist(), strict=True)), part))
+            if cancelled and cancelled():
+                raise Cancelled
         means = torch.stack(history)
         means = torch.cat((means[:, : len(losses)].mean(0), means[:, len(losses) :].nanmean(0)))
         return dict(zip(figures, means.tolist(), strict=True))

@@ -92,7 +92,7 @@ def _train(folder: Path, orders: Orders, say: Callable[..., None]) -> None:
 
     def report(row: dict[str, float]) -> None:
         say("epoch", row=row)
-        if orders.shown in paths:
+        if orders.shown in paths and not orders.stop:
             say("found", name=orders.shown, boxes=_finds(folder, paths[orders.shown], method))
 
     best = fine_tune(folder, None, report, lambda row: say("progress", row=row), orders.cancelled, method)

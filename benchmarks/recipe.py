@@ -1,0 +1,23 @@
+"""How models are trained from all sources: what is common to those that ship and to their rivals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bloodfilm import Field
+from bloodfilm.training.settings import Settings
+
+FIELDS = Settings(epochs=15, image_size=416, batch=8, learning_rate=1.5e-3, workers=1)
+MICROSCOPES = replace(FIELDS, epochs=20, learning_rate=1e-3, warm_up=0.5, mirrored=0.5, scale=(0.25, 1.4))
+READINGS = replace(FIELDS, epochs=6, batch=16, learning_rate=1e-3, keep_detection=True)
+REPEATED = {"chula-negatives": 5}
+"""How often a source is shown in an epoch, if not once: films without white cells are few."""
+
+
+def shown(fields: list[Field]) -> list[Field]:
+    return [field for field in fields for _ in range(REPEATED.get(field.source, 1))]
+
+
+def single_cells(fields: list[Field]) -> list[Field]:
+    """Return the fields whose one white cell can be cut out and pasted on others."""
+    return [field for field in fields if field.source == "txl-pbc" and len(field.cells) == 1]

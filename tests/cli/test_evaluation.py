@@ -1,0 +1,86 @@
+"""The command line scores what was found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import run
+from typer.testing import CliRunner
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.cli import app
+from bloodfilm.errors import UserError
+from bloodfilm.io.coco import write_coco
+
+
+def test_evaluate_scores_a_file_against_another(field: Field, tmp_path: Path) -> None:
+    certain = Field(field.path, field.cells[[0, 2]], 200, 160, field.ignored, name="a.png")
+    write_coco(tmp_path / "truth.json", [Field(field.path, field.cells, 200, 160, field.ignored, name="a.png")])
+    write_coco(tmp_path / "found.json", [certain])
+    options = ("evaluate", "--truth", tmp_path / "truth.json", "--found", tmp_path / "found.json")
+    result = json.loads(run(*options, "--json"))
+    assert result["detection"]["recall"] == pytest.approx(2 / 3)
+    assert result["attributes"]["class"]["accuracy"] == 1
+    shown = run(*options)
+    assert "0.667" in shown
+    assert "cell_size" in shown
+
+
+def test_evaluate_tells_which_pictures_were_not_searched(field: Field, tmp_path: Path) -> None:
+    fields = [Field(field.path, field.cells, 200, 160, name=f"{number}.png") for number in range(14)]
+    write_coco(tmp_path / "truth.json", fields)
+    write_coco(tmp_path / "found.json", fields[:2])
+    options = ("evaluate", "--truth", tmp_path / "truth.json", "--found", tmp_path / "found.json")
+    shown = " ".join(run(*options).split())
+    assert "NOT SEARCHED: 12 of 14 pictures" in shown
+    assert "2.png, 3.png" in shown
+    assert "11.png, ..." in shown
+    assert "NOT SEARCHED" not in run("evaluate", "--truth", tmp_path / "found.json", "--found", tmp_path / "truth.json")
+
+
+def test_a_score_that_is_not_there_is_still_json(field: Field, tmp_path: Path) -> None:
+    bare = Field(field.path, Cells(field.cells.boxes), 200, 160, name="a.png")
+    write_coco(tmp_path / "both.json", [bare])
+    shown = run("evaluate", "--truth", tmp_path / "both.json", "--found", tmp_path / "both.json", "--json")
+
+    def refuse(word: str) -> Any:
+        raise ValueError(word)
+
+    assert json.loads(shown, parse_constant=refuse)["attributes"]["class"]["macro_f1"] is None
+
+
+def test_evaluate_refuses_what_was_trained_on(tmp_path: Path) -> None:
+    name = "4_1_1000_ALL.png"
+    write_coco(tmp_path / "truth.json", [Field(Path(name), Cells([[1, 1, 20, 20]]), 64, 64, name=name)])
+    file = tmp_path / "truth.json"
+    refused = CliRunner().invoke(app, ["evaluate", *map(str, ("--truth", file, "--found", file, "--trained-on", file))])
+    assert "patients 4" in str(refused.exception)
+    assert "1 patient drawn" in run("evaluate", "--truth", file, "--found", file)
+
+
+def test_the_matrix_scores_each_model_on_each_truth(checkpoint: Path, labels: Path, tmp_path: Path) -> None:
+    options = ["evaluate", "--matrix", "--out", tmp_path / "matrix", "--device", "cpu"]
+    options += ["--model", f"a={checkpoint}", "--truth", f"a={labels}", "--truth", f"b={labels}"]
+    result = json.loads(run(*options, "--json"))
+    assert [(row["model"], row["truth"]) for row in result["scores"]] == [("a", "a"), ("a", "b")]
+    assert "does not say which patients" in run(*options)
+    assert {path.name for path in (tmp_path / "matrix").iterdir()} == {
+        f"matrix.{s}" for s in ("csv", "json", "svg", "html")
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--truth", "a=x.json"), "takes --model"),
+        (("--truth", "x.json", "--model", "a=b", "--out", "o"), "NAME=FILE"),
+        (("--truth", "a=x.json", "--model", "a=b", "--model", "a=c", "--out", "o"), "given twice"),
+    ],
+)
+def test_an_unusable_matrix_is_refused(options: tuple[str, ...], said: str) -> None:
+    refused = CliRunner().invoke(app, ["evaluate", "--matrix", *options])
+    assert isinstance(refused.exception, UserError)
+    assert said in str(refused.exception)
