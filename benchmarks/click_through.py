@@ -40,11 +40,19 @@ def rest(seconds: float = 0.8) -> None:
         time.sleep(0.01)
 
 
+def act(*arguments: object) -> None:
+    """Let xdotool move the real pointer and press real keys, while the window goes on answering."""
+    process = subprocess.Popen(["xdotool", *map(str, arguments)])
+    until(lambda: process.poll() is not None, "the end of xdotool")
+    if process.returncode:
+        sys.exit(f"FAILED: xdotool {arguments}")
+    rest()
+
+
 def click(widget: QWidget, at: QPoint | None = None) -> None:
     """Click on `widget` with the real pointer, in its middle or at `at`."""
     place = widget.mapToGlobal(at if at is not None else widget.rect().center())
-    subprocess.run(["xdotool", "mousemove", str(place.x()), str(place.y()), "click", "1"], check=True)
-    rest()
+    act("mousemove", place.x(), place.y(), "click", 1)
 
 
 class Shots:

@@ -18,24 +18,24 @@ class TrainPlot(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loss, self.score = _plot("loss"), _plot("AP50, AP")
-        self.score.setYRange(0, 1)
-        self.score.setXLink(self.loss)
-        self.score.setLabel("bottom", "round", color=INK)
+        loss, score = _plot("loss"), _plot(", ".join(map(_tinted, ("AP50", "AP"), (AP50, AP))))
+        score.setYRange(0, 1)
+        score.setXLink(loss)
+        score.setLabel("bottom", "round", color=INK)
+        self.loss = loss.plot(pen=pg.mkPen(LOSS, width=2))
+        self.scores = {name: score.plot(pen=pg.mkPen(ink, width=2)) for name, ink in (("ap50", AP50), ("ap", AP))}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.loss)
-        layout.addWidget(self.score)
+        layout.addWidget(loss)
+        layout.addWidget(score)
         self.setFixedHeight(240)
 
     def show_rows(self, rows: Sequence[dict[str, float]]) -> None:
         """Draw one row for each epoch, as `bloodfilm.training.loop.train` reports them."""
         rounds = [row["epoch"] for row in rows]
-        self.loss.clear()
-        self.score.clear()
-        self.loss.plot(rounds, [total_loss(row) for row in rows], pen=pg.mkPen(LOSS, width=2))
-        for name, shade in (("ap50", AP50), ("ap", AP)):
-            self.score.plot(rounds, [row[name] for row in rows], pen=pg.mkPen(shade, width=2))
+        self.loss.setData(rounds, [total_loss(row) for row in rows])
+        for name, curve in self.scores.items():
+            curve.setData(rounds, [row[name] for row in rows])
 
 
 def total_loss(row: dict[str, float]) -> float:
@@ -43,8 +43,19 @@ def total_loss(row: dict[str, float]) -> float:
     return sum(value for name, value in row.items() if name not in FIGURES | MEASURES)
 
 
+class _Rounds(pg.AxisItem):
+    """An axis of whole numbers."""
+
+    def tickSpacing(self, *view: float) -> list[tuple[float, float]]:
+        return [(max(spacing, 1), offset) for spacing, offset in super().tickSpacing(*view)]
+
+
+def _tinted(word: str, shade: str) -> str:
+    return f'<span style="color: {shade}">{word}</span>'
+
+
 def _plot(name: str) -> pg.PlotWidget:
-    plot = pg.PlotWidget(background=BACKGROUND)
+    plot = pg.PlotWidget(background=BACKGROUND, axisItems={"bottom": _Rounds("bottom")})
     plot.setLabel("left", name, color=INK)
     plot.setMouseEnabled(False, False)
     plot.setMenuEnabled(False)
