@@ -15,7 +15,7 @@ import bloodfilm
 ROOT = Path(bloodfilm.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 ORDER = (
-    {"vocabulary", "errors", "palette", "weights"},
+    {"vocabulary", "errors", "helper", "palette", "weights"},
     {"cells"},
     {"io"},
     {"review"},
@@ -28,7 +28,7 @@ ORDER = (
     {"napari", "cli", "__main__"},
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-NO_TORCH = {"weights", "vocabulary", "errors", "palette", "cells", "io", "review", "synth"}
+NO_TORCH = {"weights", "vocabulary", "errors", "helper", "palette", "cells", "io", "review", "synth"}
 GUI = {"napari", "qtpy", "magicgui", "superqt", "vispy", "PySide6", "PyQt6", "PyQt5"}
 
 

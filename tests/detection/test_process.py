@@ -51,16 +51,16 @@ def test_a_search_can_be_cancelled_and_the_next_one_works(
 ) -> None:
     strip, seen = np.tile(picture, (1, 100, 1)), []
     assert process.detect(strip, str(checkpoint), "cpu", LOWEST, lambda *_: seen.append(1), lambda: bool(seen)) is None
-    child = process._process
+    child = process._helper
     assert process.detect(picture, str(checkpoint), "cpu", LOWEST) is not None
-    assert process._process is child
+    assert process._helper is child
 
 
 def test_a_process_that_is_still_starting_is_ended_by_cancel(
     process: DetectionProcess, checkpoint: Path, picture: np.ndarray
 ) -> None:
     assert process.detect(picture, str(checkpoint), "cpu", LOWEST, cancelled=lambda: True) is None
-    assert process._process is None
+    assert process._helper is None
     assert process.detect(picture, str(checkpoint), "cpu", LOWEST) is not None
 
 
@@ -93,8 +93,8 @@ def test_a_process_that_died_is_told_and_replaced(
     process: DetectionProcess, checkpoint: Path, picture: np.ndarray
 ) -> None:
     process.detect(picture, str(checkpoint), "cpu", LOWEST)
-    assert process._process is not None
-    os.kill(process._process.pid, signal.SIGKILL)
+    assert process._helper is not None
+    os.kill(process._helper.pid, signal.SIGKILL)
     with pytest.raises(RuntimeError, match="ended unexpectedly"):
         process.detect(picture, str(checkpoint), "cpu", LOWEST)
     assert process.detect(picture, str(checkpoint), "cpu", LOWEST) is not None
@@ -110,10 +110,10 @@ def test_closing_ends_the_process_and_leaves_no_folder(
     folder = tmp_path_factory.mktemp("t")
     monkeypatch.setenv("TMPDIR", str(folder))
     process.detect(picture, str(checkpoint), "cpu", LOWEST)
-    child = process._process
+    child = process._helper
     assert child is not None
     process.close()
-    assert child.poll() is not None
+    assert child._process.poll() is not None
     assert list(folder.glob("bloodfilm-*")) == []
 
 

@@ -131,7 +131,7 @@ def test_closing_the_panel_stops_the_search_and_its_process(panel: DetectWidget,
     assert job is not None
     with qtbot.waitSignal(job.cancelled, timeout=120_000):
         window.window.remove_dock_widget(panel)
-    assert panel._process._process is None
+    assert panel._process._helper is None
     assert list(window.layers) == before
     window.add_image(np.zeros((8, 8)))
     assert panel.picture.value.name == "field", "the panel has let go of the viewer"

@@ -138,9 +138,8 @@ def test_two_programs_do_not_train_in_one_folder(begin: Callable[..., TrainingPr
 def test_training_ends_with_the_program_that_asked_for_it(begin: Callable[..., TrainingProcess]) -> None:
     process = begin(epochs=50)
     read(process, lambda message: message["kind"] == "progress")
-    assert process._process.stdin is not None
-    process._process.stdin.close()
-    assert process._process.wait(PATIENCE) == 0
+    process._helper.orders.close()
+    assert process._helper._process.wait(PATIENCE) == 0
 
 
 def test_orders_hold_training_until_it_may_go_on() -> None:

@@ -6,22 +6,19 @@ Mesa's OpenGL. So the window's process never loads torch: it asks this one.
 
 from __future__ import annotations
 
-import os
 import secrets
-import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection
-from typing import IO, Any
+from typing import Any
 
 import numpy.typing as npt
 
 from bloodfilm.cells import Cells
 from bloodfilm.errors import UserError
+from bloodfilm.helper import Helper
 
 POLL_SECONDS = 0.05
 
@@ -40,9 +37,8 @@ class DetectionProcess:
     """A detector in another process, started by the first call and kept with its model for the next ones."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
+        self._helper: Helper | None = None
         self._connection: Connection | None = None
-        self._errors: IO[str] | None = None
         self._one_at_a_time = threading.Lock()
 
     def detect(
@@ -139,47 +135,29 @@ class DetectionProcess:
 
     def _connect(self) -> Connection:
         key = secrets.token_bytes(32)
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  the process writes to it
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bloodfilm.detection.server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env={"OMP_WAIT_POLICY": "passive", **os.environ},
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(key.hex() + "\n")
-        self._process.stdin.flush()
-        address = self._process.stdout.readline().strip()
+        self._helper = Helper("bloodfilm.detection.server")
+        self._helper.order(key.hex())
+        address = self._helper.answers.readline().strip()
         if not address:
             raise EOFError
         return Client(address, authkey=key)
 
     def _last_words(self) -> str:
-        if self._process is None or self._errors is None:
+        if self._helper is None:
             return ""
-        self._process.terminate()
-        self._process.wait()
-        self._errors.seek(0)
-        return "\n".join(self._errors.read().splitlines()[-3:])
+        self._helper.end()
+        return "\n".join(self._helper.last_words(3))
 
     def close(self) -> None:
         """End the process; what it was searching is lost."""
-        if (process := self._process) is not None:
-            process.terminate()
+        if (helper := self._helper) is not None:
+            helper.end()
         with self._one_at_a_time:
             self._end()
 
     def _end(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    pipe.close()
-        if self._errors is not None:
-            self._errors.close()
-        self._connection = self._process = self._errors = None
+        if self._helper is not None:
+            self._helper.close()
+        self._connection = self._helper = None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import threading
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from bloodfilm.helper import Helper
 
 LAST = ("done", "refused", "failed")
 """Kinds of messages after which no more come."""
@@ -26,37 +24,24 @@ class TrainingProcess:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._messages: deque[dict[str, Any]] = deque()
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  the process writes to it
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bloodfilm.training.worker", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env={"OMP_WAIT_POLICY": "passive", **os.environ},
-        )
+        self._helper = Helper("bloodfilm.training.worker", str(folder))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._helper.pid
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
         kind = ""
-        for line in self._process.stdout:
+        for line in self._helper.answers:
             message = json.loads(line)
             kind = message["kind"]
             self._messages.append(message)
-        self._process.wait()
+        said = self._helper.last_words(1)
         if kind not in LAST:
-            self._messages.append({"kind": "failed", "text": self._last_words()})
-
-    def _last_words(self) -> str:
-        self._errors.seek(0)
-        said = self._errors.read().strip().splitlines()[-1:]
-        return " ".join(["The training process ended unexpectedly; perhaps memory ran out.", *said])
+            text = " ".join(["The training process ended unexpectedly; perhaps memory ran out.", *said])
+            self._messages.append({"kind": "failed", "text": text})
 
     def messages(self) -> list[dict[str, Any]]:
         """Return what has come since the last call, without waiting; the last one is of a kind in `LAST`."""
@@ -64,19 +49,11 @@ class TrainingProcess:
 
     def send(self, do: str, **content: Any) -> None:
         """Give an order; it is lost if training is over."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps({"do": do} | content) + "\n")
-            self._process.stdin.flush()
-        except (OSError, ValueError):
-            pass
+        with suppress(OSError, ValueError):
+            self._helper.order(json.dumps({"do": do} | content))
 
     def close(self) -> None:
         """End training at once; at most the epoch in hand is lost."""
-        self._process.terminate()
-        self._process.wait()
+        self._helper.end()
         self._reader.join()
-        for pipe in (self._process.stdin, self._process.stdout, self._errors):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        self._helper.close()
