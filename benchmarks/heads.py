@@ -25,7 +25,7 @@ from bloodfilm import LLD, Field, read_coco
 from bloodfilm.evaluation.attributes import macro_f1
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import load
-from bloodfilm.training.augment import augment
+from bloodfilm.training.augment import disturb, turn
 from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.labels import collate
 from bloodfilm.training.losses import reading_loss
@@ -112,7 +112,8 @@ def batches(fields: list[Field], image_size: int, changed: bool) -> Iterator[tup
             images, targets = collate([data[row] for row in range(first, min(first + 16, len(data)))])
             images = images.float() / 255
             if changed:
-                images, targets = augment(images, targets, generator)
+                images, targets = turn(images, targets, generator)
+                images = disturb(images, generator)
             known = (targets.codes[:, 1:] >= 0).any(1)
             yield images, torch.cat((targets.image[:, None].float(), targets.boxes), 1)[known], targets.codes[known]
 

@@ -21,6 +21,7 @@ from bloodfilm.nets.checkpoint import read_card
 from bloodfilm.training.project import Project
 from bloodfilm.training.project import save as save_project
 from bloodfilm.training.settings import Settings
+from bloodfilm.weights import own_models
 
 WritePicture = Callable[[str], Path]
 
@@ -169,5 +170,21 @@ def test_train_adapts_to_pictures_without_labels(checkpoint: Path, labels: Path,
     target = ["--target", labels.parent / "0.png"]
     run(*options, *target, "--init", checkpoint, "--by", "reinhard")
     assert read_card(tmp_path / "run" / "adapted.safetensors").stain
-    for missing in ([*options, "--init", checkpoint], [*options, *target]):
+    sizes = ("--init", checkpoint, "--image-size", 64)
+    for missing in ([*options, "--init", checkpoint], [*options, *target], [*options, *target, *sizes]):
         assert isinstance(CliRunner().invoke(app, [str(each) for each in missing]).exception, UserError)
+
+
+def test_a_way_to_adapt_is_refused_where_nothing_is_adapted(labels: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--method attridet does not"):
+        run("train", labels, "--out", tmp_path / "run", "--by", "teacher")
+
+
+def test_a_broken_model_of_ones_own_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOODFILM_HOME", str(tmp_path))
+    own_models().mkdir(parents=True)
+    (own_models() / "broken.safetensors").write_bytes(b"nothing")
+    told = call("models")
+    assert told.returncode == 0
+    assert "broken" in told.stderr
+    assert '"wbc-n"' in told.stdout

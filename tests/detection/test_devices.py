@@ -17,13 +17,13 @@ def test_auto_takes_an_accelerator_if_there_is_one() -> None:
     assert resolve_device().type == next((kind for kind, there in ACCELERATORS.items() if there), "cpu")
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "CPU", "tpu", "cuda0"])
+@pytest.mark.parametrize("name", ["gpu", "", "CPU", "tpu", "cuda0", "cpu:x"])
 def test_a_name_that_is_no_device_is_an_error_that_lists_the_names(name: str) -> None:
-    with pytest.raises(DeviceError, match="give auto, cpu, cuda or mps"):
+    with pytest.raises(DeviceError, match="give auto, cpu, cuda, cuda:1"):
         resolve_device(name)
 
 
-@pytest.mark.parametrize("name", [kind for kind, there in ACCELERATORS.items() if not there])
+@pytest.mark.parametrize("name", ["cuda:99", *(kind for kind, there in ACCELERATORS.items() if not there)])
 def test_a_device_that_is_not_there_is_an_error(name: str) -> None:
     with pytest.raises(DeviceError, match=f"no {name} device"):
         resolve_device(name)

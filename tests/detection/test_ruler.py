@@ -81,3 +81,9 @@ def test_a_given_pixel_size_counts_where_red_cells_do_not_tell() -> None:
     assert surest(Ruler(40, 40, 0.3, 50), 0.25) == given
     assert surest(sure(40, 40), 0.25) == sure(40, 40)
     assert surest(None, None) is None
+
+
+def test_a_search_that_is_limited_keeps_its_proportions() -> None:
+    height, width = right_size(sure(15, 15), (1080, 1920), (360, 640))
+    assert width == MAX_SIDE
+    assert height == pytest.approx(width * 1080 / 1920, abs=1)

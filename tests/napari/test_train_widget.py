@@ -157,7 +157,7 @@ def test_two_windows_train_side_by_side(panel: TrainWidget, home: Path, qtbot) -
     shutil.copytree(first.folder / "pictures", folder / "pictures")
     for name in (PROJECT, FIELDS):
         shutil.copy(first.folder / name, folder)
-    second = TrainJob(folder, window)
+    second = TrainJob(folder, window, {})
     qtbot.waitUntil(lambda: first.over and second.over, timeout=PATIENCE)
     assert len(first.rows) == len(second.rows) == 1
     same = [(job.folder / "last.safetensors").read_bytes() for job in (first, second)]
@@ -167,11 +167,18 @@ def test_two_windows_train_side_by_side(panel: TrainWidget, home: Path, qtbot) -
 def test_what_is_found_on_the_picture_shown_is_a_layer(panel: TrainWidget, qtbot) -> None:
     image = panel.viewer.layers["field 2"]
     panel._places = {"a.png": (image, ())}
+    panel.run.show_finds.setChecked(True)
     panel._show_finds("a.png", [[10, 10, 40, 50]])
     panel._show_finds("a.png", [[10, 10, 40, 50], [60, 60, 80, 90]])
     (layer,) = (layer for layer in panel.viewer.layers if FINDS in layer.metadata)
     assert layer.nshapes == 2
     assert layer is not cells_of(panel.viewer, image)
+    image.visible = False
+    panel.label.refresh()
+    assert not layer.visible
+    image.visible = True
+    panel.label.refresh()
+    assert layer.visible
 
 
 @pytest.mark.slow

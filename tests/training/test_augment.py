@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bloodfilm.training.augment import HED_FROM_RGB, TRANSFORMS, Transform, augment, turn
+from bloodfilm.training.augment import HED_FROM_RGB, TRANSFORMS, Transform, compress, disturb, turn
 from bloodfilm.training.labels import Targets
 
 COUNT = 16
@@ -27,6 +27,12 @@ def bounds(image: Tensor) -> list[int]:
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def augment(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[Tensor, Targets]:
+    """Turn images with their labels, and give each another microscope, as training does."""
+    images, targets = turn(images, targets, generator)
+    return disturb(images, generator), targets
 
 
 def test_boxes_follow_the_turns() -> None:
@@ -118,3 +124,9 @@ def test_pixels_of_one_colour_get_one_colour(name: str) -> None:
 def test_the_stain_matrix_is_that_of_scikit_image() -> None:
     colour = pytest.importorskip("skimage.color")
     torch.testing.assert_close(HED_FROM_RGB.double(), torch.from_numpy(colour.hed_from_rgb), atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("transform", [each for each in TRANSFORMS if each is not compress])
+def test_transforms_work_where_the_images_are(transform: Transform) -> None:
+    images = torch.empty((2, 3, 64, 64), device="meta")
+    assert transform(images, generator()).device == images.device

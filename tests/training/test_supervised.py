@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from bloodfilm.errors import PictureError, UserError
 from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.checkpoint import Card, load, read_card, save
+from bloodfilm.nets.checkpoint import Card, Stain, load, read_card, save
 from bloodfilm.synth import draw_field
 from bloodfilm.training.average import Average
 from bloodfilm.training.loop import train
@@ -30,6 +31,7 @@ from bloodfilm.training.supervised import Supervised
 from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
 from bloodfilm.weights import DEFAULT_MODEL
 
+SCORES = ("ap50", "ap", "recall", "false_per_field")
 LOSSES = ("box", "objectness", "class", "types", "attributes")
 
 
@@ -214,6 +216,55 @@ def test_nothing_to_train_or_select_on_is_refused(fields: list[Field], bare: Fie
     assert not list(tmp_path.iterdir())
 
 
+def test_cells_that_a_reviewer_rejected_are_neither_learned_nor_judged_by(fields: list[Field], tmp_path: Path) -> None:
+    cells = replace(fields[0].cells, extra={"review": np.array(["rejected", ""], object)})
+    best = train([replace(fields[0], cells=cells)], fields[1:2], tmp_path / "run", settings(epochs=1))
+    assert read_card(best).classes == []
+    none = [replace(fields[0], cells=cells[[0]])]
+    with pytest.raises(UserError, match="Validation needs"):
+        train(fields, none, tmp_path, settings())
+
+
+def test_a_model_that_sees_other_colours_is_no_start(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    network, card = load(checkpoint)
+    stain = Stain(matrix=torch.eye(3).tolist(), offset=[0.0] * 3)
+    save(tmp_path / "a.safetensors", network, card.model_copy(update={"stain": stain}))
+    with pytest.raises(UserError, match="in other colours"):
+        train(fields, fields[:2], tmp_path / "run", settings(init=str(tmp_path / "a.safetensors")))
+
+
+def test_a_pause_does_not_count_as_time_that_training_takes(
+    fields: list[Field], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, told = [0.0], []
+
+    def pause() -> bool:
+        now[0] += 3600
+        return False
+
+    monkeypatch.setattr("bloodfilm.training.loop.time", SimpleNamespace(monotonic=lambda: now[0]))
+    train(fields, fields[:2], tmp_path, settings(), progress=told.append, cancelled=pause)
+    assert now[0] > 0
+    assert {row["seconds_left"] for row in told} == {0.0}
+
+
+def test_a_run_that_was_stopped_learns_what_is_usual_once_it_is_over(
+    fields: list[Field], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual: list[int] = []
+
+    def learn_usual(network: AttriDet, card: Card, shown: list[Field], held_out: list[Field]) -> AttriDet:
+        usual.append(len(shown))
+        return network
+
+    monkeypatch.setattr("bloodfilm.training.loop.learn_usual", learn_usual)
+    monkeypatch.setattr("bloodfilm.training.loop.ENOUGH_TO_SELECT", 1)
+    monkeypatch.setattr("bloodfilm.training.loop.score_detection", lambda *_: dict.fromkeys(SCORES, 0.5))
+    train(fields, fields[:2], tmp_path, settings(), cancelled=after(3 + VALIDATION))
+    train(fields, fields[:2], tmp_path, settings(), resume=True)
+    assert usual == [0, len(fields)]
+
+
 def test_a_picture_that_is_missing_is_the_callers_error(fields: list[Field], tmp_path: Path) -> None:
     missing = replace(fields[0], path=tmp_path / "gone.png")
     with pytest.raises(PictureError, match="no such file"):
@@ -360,7 +411,7 @@ def test_the_best_epoch_is_chosen_only_by_enough_cells(
     scores = iter([0.9, 0.1])
 
     def judged(*_: object) -> dict[str, float]:
-        return dict.fromkeys(("ap50", "ap", "recall", "false_per_field"), next(scores))
+        return dict.fromkeys(SCORES, next(scores))
 
     monkeypatch.setattr("bloodfilm.training.loop.score_detection", judged)
     first: list[dict[str, Tensor]] = []

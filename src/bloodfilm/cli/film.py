@@ -29,7 +29,7 @@ def report(
     ] = "",
     pictures: Annotated[Path | None, typer.Option(help="Folder of the pictures, if they are not found.")] = None,
     min_score: MinScore = MIN_SCORE,
-    seed: Annotated[int, typer.Option(help="Of the draws for the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws for the intervals.")] = 0,
 ) -> None:
     """Sum up what was found on a film, or on each of many: counts, morphology, quality. Not a diagnosis."""
     from bloodfilm.errors import UserError

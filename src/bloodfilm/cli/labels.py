@@ -84,7 +84,7 @@ def synth(
     lld: Annotated[
         bool, typer.Option("--lld", help="A whole Large Leukemia Dataset instead, as users found it, faults included.")
     ] = False,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Draw synthetic blood-film fields with exact labels: pictures and fields.json (COCO)."""
     make_folder(out)

@@ -54,7 +54,7 @@ def train(
     image_size: Annotated[int, typer.Option(min=64, help="Pixels a side, a multiple of 32.")] = 640,
     batch: Annotated[int, typer.Option(min=1)] = 16,
     device: Device = "auto",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
 ) -> None:
     """Train a model on annotated fields; write best.safetensors and log.csv to OUT."""
@@ -68,8 +68,10 @@ def train(
         raise UserError(f"--method {method}: give one of {', '.join(METHODS)}.")
     if (method == "adapt") != bool(target):
         raise UserError("--method adapt needs --target, and no other method takes it.")
-    if method == "adapt" and init is None:
-        raise UserError("--method adapt needs --init: a model that learned from FIELDS.")
+    if method == "adapt" and (init is None or _given(context) & {"size", "image_size"}):
+        raise UserError("--method adapt needs --init, a model that learned from FIELDS, whose sizes it keeps.")
+    if by and method != "adapt":
+        raise UserError(f"--by says how to adapt; --method {method} does not.")
     if size not in (None, *"nsmlx") or image_size % 32:
         raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
     annotated = _read_annotated(fields, method)
@@ -104,9 +106,7 @@ def _train_project(folder: Path, out: Path, resume: bool, context: typer.Context
     from bloodfilm.training.fine_tune import compare, fine_tune
     from bloodfilm.training.loop import STATE
 
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-    if other := given - {"fields", "out", "resume"}:
+    if other := _given(context) - {"fields", "out", "resume"}:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(other))
         raise UserError(f"{folder / 'project.json'} says how to train: leave out {named}, or change it there.")
     make_folder(out)
@@ -118,6 +118,12 @@ def _train_project(folder: Path, out: Path, resume: bool, context: typer.Context
     for when, scores in compare(folder, out).items():
         console.print(f"{when}: AP50 {scores['ap50']:.3f}, AP {scores['ap']:.3f}")
     console.print(f"Best weights: {best}")
+
+
+def _given(context: typer.Context) -> set[str]:
+    """Return the names of what the user gave."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def _report(row: dict[str, float]) -> None:
@@ -195,8 +201,12 @@ def import_weights(
 
 
 def models() -> None:
-    """List the models that come with the package, with their cards."""
+    """List the models that come with the package and your own, with their cards."""
+    from bloodfilm.errors import UserError
     from bloodfilm.nets.checkpoint import read_card
 
     for name in available():
-        Console().print_json(read_card(name).model_dump_json(exclude={"vocabulary"}))
+        try:
+            Console().print_json(read_card(name).model_dump_json(exclude={"vocabulary"}))
+        except UserError as error:
+            console.print(f"{name}: {error}", soft_wrap=True)

@@ -18,12 +18,15 @@ def resolve_device(name: str = "auto") -> torch.device:
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(kind for kind, available in there.items() if available)
-    kind = name.split(":")[0]
-    if kind not in there:
-        raise DeviceError(f"No device is called {name}: give auto, cpu, cuda or mps.")
-    if not there[kind]:
-        raise DeviceError(f"This machine has no {kind} device that torch can use; give auto or cpu.")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in there:
+        raise DeviceError(f"No device is called {name}: give auto, cpu, cuda, cuda:1 (the second one) or mps.")
+    if not there[device.type] or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise DeviceError(f"This machine has no {name} device that torch can use; give auto or cpu.")
+    return device
 
 
 def fastest_precision(device: torch.device) -> torch.dtype:

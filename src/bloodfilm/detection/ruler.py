@@ -92,8 +92,9 @@ def right_size(ruler: Ruler | None, shape: tuple[int, int], size: tuple[int, int
     scale = np.array(size) / shape
     seen = np.array([ruler.height, ruler.width]) * scale
     diameter = float(np.clip(np.sqrt(seen.prod()), *LEARNED))
-    wanted = diameter / seen if max(ruler.squeeze, 1 / ruler.squeeze) > MAX_SQUEEZE else diameter / np.sqrt(seen.prod())
-    factor = np.minimum(np.broadcast_to(wanted, 2), MAX_SIDE / np.array(size))
+    squeezed = max(ruler.squeeze, 1 / ruler.squeeze) > MAX_SQUEEZE
+    wanted = diameter / (seen if squeezed else np.sqrt(seen.prod()).repeat(2))
+    factor = wanted * min(1.0, float((MAX_SIDE / (np.array(size) * wanted)).min()))
     if np.abs(factor - 1).max() < 0.05:
         return size
     height, width = np.maximum((np.array(size) * factor).round(), 32).astype(int).tolist()

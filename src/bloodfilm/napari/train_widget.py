@@ -23,10 +23,14 @@ from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_m
 from bloodfilm.weights import home
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from bloodfilm.napari.tuning.fields import Index
+    from bloodfilm.cells import Field
+    from bloodfilm.napari.tuning.fields import Index, Labelled
+    from bloodfilm.napari.tuning.job import Places
 
 DETECT = "Detect white blood cells"
 FINDS = "bloodfilm_finds"
@@ -45,10 +49,11 @@ class TrainWidget(QWidget):
         self.method.setWordWrap(True)
         self.name = QLineEdit(_new_name())
         self.name.setToolTip("What the new model is to be called.")
-        self._places: dict[str, tuple[Image, Index]] = {}
+        self._places: Places = {}
         self._stopped: Path | None = None
         self._build()
         self.label.changed.connect(self._check)
+        self.label.changed.connect(self._on_show_finds)
         self.options.changed.connect(self._on_model)
         self.problems.wanted.connect(self._show_problem)
         self.run.begun.connect(self._begin)
@@ -99,8 +104,7 @@ class TrainWidget(QWidget):
         """Follow the training that runs in the window already."""
         job = TrainJob.of(self._window) if self._window is not None else None
         if job is not None and self.run.job is None:
-            self.run.follow(job)
-            self._check()
+            self._follow(job)
 
     def _on_model(self) -> None:
         self.label.model, self.label.device = self.options.model.model, self.options.device.currentText()
@@ -147,17 +151,22 @@ class TrainWidget(QWidget):
         except (UserError, OSError) as error:
             self.run.say_error(str(error))
             return
-        places = zip(fields, labelled, strict=True)
-        self._places = {str(field.path.absolute()): (each.image, each.index) for field, each in places}
-        self._start(folder)
+        self._start(folder, fields, labelled)
 
     def _go_on(self) -> None:
         if self._stopped is not None:
-            self._start(self._stopped)
+            labelled = self.label.labelled
+            self._start(self._stopped, [each.field for each in labelled], labelled)
 
-    def _start(self, folder: Path) -> None:
-        self.run.follow(TrainJob(folder, self._window))
-        self.problems.hide()
+    def _start(self, folder: Path, fields: Sequence[Field], labelled: Sequence[Labelled]) -> None:
+        shown = zip(fields, labelled, strict=True)
+        places = {str(field.path.absolute()): (each.image, each.index) for field, each in shown}
+        self._follow(TrainJob(folder, self._window, places))
+
+    def _follow(self, job: TrainJob) -> None:
+        self._places = job.places
+        self.run.follow(job)
+        self._check()
         self._on_show_finds()
 
     def _on_ended(self) -> None:
@@ -172,7 +181,7 @@ class TrainWidget(QWidget):
         if self.run.job is not None:
             self.run.job.show(shown[0] if wanted and shown else "")
         for layer in [layer for layer in self.viewer.layers if FINDS in layer.metadata]:
-            layer.visible = wanted
+            layer.visible = wanted and layer.metadata[FINDS] in shown
 
     def _is_shown(self, image: Image, index: Index) -> bool:
         if image not in self.viewer.layers or not image.visible:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bloodfilm.cells import Cells
+from bloodfilm.cells import Cells, Field
 from bloodfilm.vocabulary import UNKNOWN, UNKNOWN_CLASS, Vocabulary
 
 REVIEW, REVIEWER, REVIEWED_AT = COLUMNS = ("review", "reviewer", "reviewed_at")
@@ -49,6 +50,11 @@ def _states(cells: Cells) -> npt.NDArray[Any]:
 def kept(cells: Cells) -> Cells:
     """Return the cells without those that a reviewer rejected: these count nowhere, and nothing learns from them."""
     return cells[~is_rejected(cells)]
+
+
+def without_rejected(field: Field) -> Field:
+    """Return `field` with the cells that are `kept`."""
+    return replace(field, cells=kept(field.cells))
 
 
 def stamp(reviewer: str | None = None) -> dict[str, str]:

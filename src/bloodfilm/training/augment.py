@@ -22,12 +22,6 @@ HED_FROM_RGB = torch.tensor([[1.8780, -1.0077, -0.5561], [-0.0659, 1.1347, -0.13
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
-def augment(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[Tensor, Targets]:
-    """Turn `images` (B, 3, S, S) with their labels, and give each another microscope."""
-    images, targets = turn(images, targets, generator)
-    return disturb(images, generator), targets
-
-
 def disturb(images: Tensor, generator: torch.Generator) -> Tensor:
     """Give each of `images` another microscope; nothing moves."""
     for transform, probability in TRANSFORMS.items():
@@ -65,7 +59,7 @@ def restain(images: Tensor, generator: torch.Generator) -> Tensor:
     unmix = HED_FROM_RGB.to(images)
     amounts = torch.exp(0.5 * _uniform((count, 3, 1), generator, images))
     other = F.normalize(torch.rand(count, 1, 3, generator=generator).to(images), dim=2)
-    share = torch.rand(count, 1, 1, generator=generator).to(images) * torch.tensor([0.0, 1.0, 1.0]).view(1, 3, 1)
+    share = torch.rand(count, 1, 1, generator=generator) * torch.tensor([0.0, 1.0, 1.0]).view(1, 3, 1)
     stains = torch.lerp(unmix.inverse().expand(count, 3, 3), other.expand(count, 3, 3), share.to(images))
     return _in_density(images, stains.mT @ (amounts * unmix.T))
 

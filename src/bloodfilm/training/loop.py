@@ -27,11 +27,13 @@ from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.evaluation.leakage import patients_of
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.checkpoint import load, read_card, save
+from bloodfilm.nets.checkpoint import load, save
+from bloodfilm.review.states import without_rejected
 from bloodfilm.training.augment import disturb, turn
 from bloodfilm.training.average import Average
+from bloodfilm.training.calibration import calibrate
 from bloodfilm.training.data import FieldDataset
-from bloodfilm.training.finish import finish
+from bloodfilm.training.finish import learn_usual
 from bloodfilm.training.labels import Targets, collate
 from bloodfilm.training.memory import Memory, unlabelled_kinds
 from bloodfilm.training.method import Method, Step
@@ -75,7 +77,7 @@ def train(
 
     Best is the highest mean of AP50 and AP; with `Settings.keep_detection` the highest mean macro-F1 of types
     and attributes. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights count as the best. In the
-    end the best ones are calibrated on `validation` and told what is usual (`finish`).
+    end the best ones are calibrated on `validation` and told what is usual (`learn_usual`).
     What the network that a run begins with says of red cells and platelets is kept if no field labels them (`Memory`).
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
@@ -97,6 +99,7 @@ def train(
         way round, or it was begun with other settings.
     """
     out, settings = Path(out), settings or Settings()
+    fields, validation, singles = ([without_rejected(f) for f in part] for part in (fields, validation, singles))
     if not any(len(field.cells) for field in fields):
         raise UserError("Training needs at least one field with an annotated cell.")
     if not any(len(field.cells) for field in validation):
@@ -128,7 +131,8 @@ class _Run:
         self.report, self.progress = report, progress
         device = resolve_device(settings.device)
         mixed = fastest_precision(device) == torch.bfloat16
-        self.fabric = Fabric(accelerator=device.type, devices=1, precision="bf16-mixed" if mixed else "32-true")
+        devices = [device.index] if device.type == "cuda" and device.index is not None else 1
+        self.fabric = Fabric(accelerator=device.type, devices=devices, precision="bf16-mixed" if mixed else "32-true")
         self.fabric.seed_everything(settings.seed, verbose=False)
         network, self.card = begin(settings, fields)
         method.begin(fields, settings)
@@ -166,6 +170,7 @@ class _Run:
             self._restore()
         self.out.mkdir(parents=True, exist_ok=True)
         self.began = (time.monotonic(), self.epoch)
+        cancelled = self._untimed(cancelled)
         usual = self.dataset.fields
         while self.epoch < self.settings.epochs:
             try:
@@ -183,9 +188,24 @@ class _Run:
             if self.report:
                 self.report(row)
         best = self.out / "best.safetensors"
-        if best.exists() and not read_card(best).calibration:
-            save(best, *finish(*load(best), usual, self.validation))
+        if best.exists():
+            network, card = load(best)
+            if not card.calibration:
+                network, card = calibrate(network, card, self.validation)
+            save(best, learn_usual(network, card, usual, self.validation), card)
         return best
+
+    def _untimed(self, cancelled: Callable[[], bool] | None) -> Callable[[], bool]:
+        """Return `cancelled` such that what it waits, in a pause, does not count as time that the run took."""
+
+        def asked() -> bool:
+            before = time.monotonic()
+            stop = bool(cancelled and cancelled())
+            since, first = self.began
+            self.began = (since + time.monotonic() - before, first)
+            return stop
+
+        return asked
 
     def _halve_batch(self, error: Exception) -> None:
         """Make batches half as large after an `error` that says that memory ran out; raise any other one."""
@@ -216,7 +236,7 @@ class _Run:
         )
         return loader
 
-    def _train_epoch(self, cancelled: Callable[[], bool] | None) -> dict[str, float]:
+    def _train_epoch(self, cancelled: Callable[[], bool]) -> dict[str, float]:
         self.model.train()
         if self.settings.keep_detection:
             self.model.detector.eval()
@@ -236,7 +256,7 @@ class _Run:
             history.append(torch.stack([figure.detach().float() for figure in figures.values()]))
             if self.progress and (number % SHOWN_EVERY == 0 or part == 1):
                 self.progress(self._now(dict(zip(figures, history[-1].tolist(), strict=True)), part))
-            if cancelled and cancelled():
+            if cancelled():
                 raise Cancelled
         means = torch.stack(history)
         means = torch.cat((means[:, : len(losses)].mean(0), means[:, len(losses) :].nanmean(0)))
@@ -270,7 +290,7 @@ class _Run:
         warm = min(now / settings.warm_up, 1.0) if settings.warm_up else 1.0
         return settings.learning_rate * cosine * warm
 
-    def _validate(self, cancelled: Callable[[], bool] | None) -> dict[str, float]:
+    def _validate(self, cancelled: Callable[[], bool]) -> dict[str, float]:
         network = copy.deepcopy(self.average.network)
         detector = Detector.from_network(network, self.card, self.fabric.device)
         found = [detector.detect(read_image(f.path), LOWEST_SCORE, cancelled=cancelled) for f in self.validation]

@@ -36,7 +36,7 @@ class Step(NamedTuple):
     done: float
     memory: Memory | None = None
 
-    def kept(self, features: Features) -> dict[str, Tensor]:
+    def forgetting(self, features: Features) -> dict[str, Tensor]:
         """Return the loss of forgetting, if there is something to forget, of the network's `features` of `images`."""
         if self.memory is None:
             return {}

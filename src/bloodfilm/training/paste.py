@@ -24,7 +24,7 @@ TOUCHING = 0.5
 SIZES = (0.7, 1.4)
 """Limits of the size of a pasted cell, in that of the field's own cells."""
 
-HIDDEN = 0.5
+COVERED = 0.5
 """An object covered by more than this is no longer there to be found."""
 
 
@@ -109,7 +109,7 @@ def paste(
         view = image[:, top : top + height, left : left + width]
         pasted = light * background(image)[:, None, None]
         view.copy_((cover * pasted + (1 - cover) * view).round().clamp(0, 255).byte())
-        labels = forget(labels, covered > HIDDEN)
+        labels = forget(labels, covered > COVERED)
         inner = torch.tensor([[MARGIN * width / 2, MARGIN * height / 2]]).repeat(1, 2) * torch.tensor([1, 1, -1, -1])
         labels = labels._replace(
             boxes=torch.cat((labels.boxes, box + inner)),

@@ -14,7 +14,7 @@ from bloodfilm.training.losses import Known
 MOST = 200
 """Candidates of a picture, before they are thinned."""
 
-APART = 4096.0
+PICTURES_APART = 4096.0
 """Pixels between the pictures of a batch where all their boxes are compared at once."""
 
 
@@ -44,13 +44,13 @@ def find_candidates(features: Features, detector: YOLOv5, lowest: float, max_ove
     image, rank = torch.nonzero(best >= lowest, as_tuple=True)
     place, kind = place[image, rank] // kinds, place[image, rank] % kinds
     found = Candidates(image, kind, boxes[image, place], scores[image, place])
-    apart = found.boxes + ((image * kinds + kind) * APART)[:, None]
+    apart = found.boxes + ((image * kinds + kind) * PICTURES_APART)[:, None]
     return found.where(nms(apart, found.scores, max_overlap))
 
 
 def overlaps(image: Tensor, boxes: Tensor, other_image: Tensor, others: Tensor) -> Tensor:
     """Return the IoU (K, L) of boxes with others, 0 between different pictures."""
-    iou: Tensor = box_iou(boxes + (image * APART)[:, None], others + (other_image * APART)[:, None])
+    iou: Tensor = box_iou(boxes + (image * PICTURES_APART)[:, None], others + (other_image * PICTURES_APART)[:, None])
     return iou
 
 

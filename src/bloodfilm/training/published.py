@@ -18,7 +18,7 @@ from bloodfilm.training.assignment import assign
 from bloodfilm.training.labels import HIDDEN, WHITE, Targets
 from bloodfilm.training.losses import LEVEL_WEIGHTS, box_loss, detection_losses, known
 from bloodfilm.training.method import Step
-from bloodfilm.training.pseudo import APART, Candidates, find_candidates
+from bloodfilm.training.pseudo import PICTURES_APART, Candidates, find_candidates
 from bloodfilm.training.similarity import References, compare, triplet_loss
 from bloodfilm.training.sparse import Pseudo, Sparse, measure
 from bloodfilm.training.supervised import reading_losses
@@ -66,7 +66,7 @@ class Published(Sparse):
             sure, similar = _guess(network, features, targets)
             untyped = torch.full_like(sure.kinds, UNKNOWN)
             references = References(targets.image, targets.boxes, targets.kinds)
-            counts = (torch.tensor(len(sure.image)), torch.tensor(len(similar.image)))
+            counts = (torch.full_like(zero, len(sure.image)), torch.full_like(zero, len(similar.image)))
             images = torch.arange(len(step.images), device=untyped.device)
             self._measures = measure(Pseudo(images, sure, untyped, references, counts), step.targets)
             guessed = targets._replace(**_select(targets, targets.kinds < 0))
@@ -94,7 +94,7 @@ def _select(targets: Targets, chosen: Tensor) -> dict[str, Tensor]:
 def _guess(network: AttriDet, features: Features, targets: Targets) -> tuple[Candidates, Candidates]:
     """Return what the network that is trained finds in the same pass: pseudo-labels, and what is compared."""
     found = find_candidates(features, network.detector, LOWEST_SCORE, 1.0)
-    found = found.where(nms(found.boxes + (found.image * APART)[:, None], found.scores, MAX_OVERLAP))
+    found = found.where(nms(found.boxes + (found.image * PICTURES_APART)[:, None], found.scores, MAX_OVERLAP))
     found = found._replace(boxes=found.boxes.floor())
     area = (found.boxes[:, 2:] - found.boxes[:, :2]).clamp(min=0).prod(1)
     low = torch.maximum(found.boxes[:, None, :2], targets.boxes[:, :2])

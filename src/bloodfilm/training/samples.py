@@ -19,9 +19,9 @@ MARGIN = 0.15
 
 
 def draw_samples(folder: Path, when: str, fields: Sequence[Field], found: Sequence[Cells]) -> None:
-    """Write what was `found` in the labelled regions of `fields`, or all over them, to ``<name>-<when>.png``."""
+    """Write what was `found` in the labelled regions of `fields`, or all over them: ``<number>-<name>-<when>.png``."""
     folder.mkdir(parents=True, exist_ok=True)
-    for field, cells in zip(fields, found, strict=True):
+    for number, (field, cells) in enumerate(zip(fields, found, strict=True), start=1):
         picture = draw_overlay(read_image(field.path), cells[cells.scores >= MIN_SCORE])
         if field.labelled_regions is not None and len(field.labelled_regions):
             low, high = field.labelled_regions[:, :2].min(0), field.labelled_regions[:, 2:].max(0)
@@ -29,4 +29,4 @@ def draw_samples(folder: Path, when: str, fields: Sequence[Field], found: Sequen
             limit = np.array([field.width, field.height])
             (x0, y0), (x1, y1) = (np.clip(v, 0, limit).astype(int) for v in (low - margin, high + margin))
             picture = picture[y0:y1, x0:x1]
-        Image.fromarray(picture).save(folder / f"{field.path.stem}-{when}.png")
+        Image.fromarray(picture).save(folder / f"{number}-{field.path.stem}-{when}.png")

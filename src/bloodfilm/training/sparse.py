@@ -163,7 +163,7 @@ class Sparse(Method):
             trust = torch.cat((trust, torch.full_like(found.boxes[:, 0], self.settings.trust)))
         guessed = torch.arange(len(trust), device=trust.device) >= len(step.targets.boxes)
         losses = detection_losses(features, targets, network.detector.detect, Guess(masks, guessed, trust))
-        return losses | readings | step.kept(features)
+        return losses | readings | step.forgetting(features)
 
     def _guesses(self, done: float) -> bool:
         return self.settings.pseudo and done >= self.settings.burn_in

@@ -22,6 +22,10 @@ def begin(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
     labelled = list(AUXILIARY) if any(field.auxiliary for field in fields) else []
     if settings.init:
         network, card = load(settings.init)
+        if card.stain:
+            raise UserError(
+                f"{settings.init} sees pictures in other colours: start from the model that it was adapted from."
+            )
         if settings.size not in (None, card.size):
             raise UserError(f"{settings.init} has the size {card.size}; it cannot be trained as size {settings.size}.")
         if card.head != "own":

@@ -29,7 +29,8 @@ class Supervised(Method):
         readings = reading_losses(step.network, features, step.targets)
         if not self.detection:
             return readings
-        return detection_losses(features, step.targets, step.network.detector.detect) | readings | step.kept(features)
+        losses = detection_losses(features, step.targets, step.network.detector.detect)
+        return losses | readings | step.forgetting(features)
 
 
 def reading_losses(network: AttriDet, features: Features, targets: Targets) -> dict[str, Tensor]:

@@ -13,7 +13,12 @@ from bloodfilm.training.project import rows_done
 from bloodfilm.weights import keep
 
 if TYPE_CHECKING:
+    from napari.layers import Image
     from qtpy.QtWidgets import QMainWindow
+
+    from bloodfilm.napari.tuning.fields import Index
+
+    Places = dict[str, tuple[Image, Index]]
 
 POLL_MS = 100
 QUESTION = "A training is running. Stop it and close? It can be gone on with later."
@@ -28,6 +33,8 @@ class TrainJob(QObject):
         Each message of `bloodfilm.training.worker`.
     rows : list of dict
         What each epoch told.
+    places : dict
+        The layer and the index in it of each picture that the window shows, by full path.
     model : str
         Name of the model that came of it, among `bloodfilm.weights.available`.
     over : bool
@@ -36,9 +43,9 @@ class TrainJob(QObject):
 
     told = Signal(dict)
 
-    def __init__(self, folder: Path, window: QMainWindow) -> None:
+    def __init__(self, folder: Path, window: QMainWindow, places: Places) -> None:
         super().__init__(window)
-        self.folder = folder
+        self.folder, self.places = folder, places
         self.rows: list[dict[str, float]] = rows_done(folder)
         self.model = ""
         self.over = self.paused = self.stopping = False
