@@ -337,3 +337,39 @@ def test_pictures_unlike_what_the_model_knows_are_told(
     (field,) = read_coco(tmp_path / "out" / "cells.json")
     assert (field.cells.novelty or 0) > 1
     assert "novelty" not in CliRunner().invoke(app, [str(each) for each in (*command, checkpoint)]).stderr
+
+
+def test_a_table_that_another_program_keeps_open_stays_and_is_told(
+    detect: Callable[..., Path], write_picture: WritePicture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def unless_open(path: Path, target: Path) -> Path:
+        if target.name == "cells.csv":
+            raise PermissionError(13, "Permission denied", str(path))
+        return replace(path, target)
+
+    first, second = write_picture("a.png"), write_picture("b.png")
+    out = detect(first)
+    before = (out / "cells.csv").read_bytes()
+    monkeypatch.setattr(Path, "replace", unless_open)
+    with pytest.raises(UserError, match=r"cells.csv: Permission denied"):
+        detect(second)
+    assert (out / "cells.csv").read_bytes() == before
+    assert [field.name for field in read_coco(out / "cells.json")] == ["b.png"]
+
+
+def test_results_on_another_drive_than_their_pictures_find_them(
+    detect: Callable[..., Path], write_picture: WritePicture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relpath = os.path.relpath
+
+    def unless_on_two_drives(path: str, start: str) -> str:
+        if Path(start) == tmp_path / "out":
+            raise ValueError(path, start)
+        return relpath(path, start)
+
+    picture = write_picture("in/a.png")
+    monkeypatch.setattr("os.path.relpath", unless_on_two_drives)
+    (field,) = read_coco(detect(tmp_path / "in") / "cells.json")
+    assert (field.name, field.path) == ("a.png", picture)

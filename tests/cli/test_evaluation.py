@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,11 @@ def test_an_unusable_matrix_is_refused(options: tuple[str, ...], said: str) -> N
     refused = CliRunner().invoke(app, ["evaluate", "--matrix", *options])
     assert isinstance(refused.exception, UserError)
     assert said in str(refused.exception)
+
+
+def test_a_picture_that_is_listed_again_and_again_is_scored_once(field: Field, tmp_path: Path) -> None:
+    write_coco(tmp_path / "whole.json", [field])
+    write_coco(tmp_path / "split.json", [replace(field, cells=field.cells[[row]]) for row in range(3)])
+    for truth in ("whole.json", "split.json"):
+        scores = json.loads(run("evaluate", "--truth", tmp_path / truth, "--found", tmp_path / "split.json", "--json"))
+        assert (scores["detection"]["ap50"], scores["detection"]["fields"], scores["detection"]["cells"]) == (1, 1, 3)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -66,3 +68,21 @@ def test_splits_of_a_subset_of_lld_share_no_patient(lld: Path) -> None:
     train, test = (read_coco(labels / "H_100X_C2" / "json_labels" / f"{name}.json") for name in ("train", "test"))
     assert patients_of(train) and patients_of(test)
     assert not patients_of(train) & patients_of(test)
+
+
+def test_each_picture_is_read_once_however_many_are_of_one_size(
+    annotated: Annotated, write_picture: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, digest = [], hashlib.file_digest
+
+    def counted(file: BinaryIO, name: str) -> Any:
+        read.append(file.name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    sides = [[replace(annotated(), path=write_picture(f"{side}/{i}.png")) for i in range(5)] for side in ("one", "two")]
+    for number, field in enumerate([*sides[0], *sides[1][:4]]):
+        field.path.write_bytes(field.path.read_bytes()[:-1] + bytes([number]))
+    sides[1][4].path.write_bytes(sides[0][4].path.read_bytes())
+    assert leaking(*sides) == sides[1][4:]
+    assert len(read) == 10

@@ -20,6 +20,7 @@ from bloodfilm.evaluation.matrix import score_matrix
 from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, save
+from bloodfilm.vocabulary import LLD, Vocabulary
 
 
 @pytest.fixture
@@ -100,3 +101,13 @@ def test_the_heat_map_is_svg_with_every_score_and_name() -> None:
     words = [element.text for element in root.iter() if element.tag.endswith("text")]
     assert {"a & b", "c", "x", "0.500", "1.000", "0.123", "none"} <= set(words)
     assert drawn.count("stroke=") == 1
+
+
+def test_types_go_by_the_names_that_a_model_has_for_them(checkpoint: Path, truth: Path, tmp_path: Path) -> None:
+    network, card = load(checkpoint)
+    turned = Vocabulary(LLD.classes[::-1], LLD.attributes)
+    save(tmp_path / "turned.safetensors", network, card.model_copy(update={"vocabulary": turned}))
+    models = {"plain": checkpoint, "turned": tmp_path / "turned.safetensors"}
+    scores = {row["model"]: row["ap50_all"] for row in score_matrix(models, {"x": truth}, tmp_path, device="cpu").rows}
+    assert scores["plain"] > 0.9
+    assert scores["turned"] < 0.1

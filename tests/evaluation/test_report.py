@@ -9,6 +9,7 @@ import pytest
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
 from bloodfilm.evaluation.report import evaluate
+from bloodfilm.vocabulary import LLD, Vocabulary
 
 Annotated = Callable[..., Field]
 BOX, OTHER = [[10, 10, 50, 50]], [[100, 100, 150, 150]]
@@ -55,3 +56,11 @@ def test_files_without_a_common_picture_are_an_error_that_names_one_of_each(anno
     found = [annotated(BOX, name="other.png")] * count
     with pytest.raises(UserError, match=f"truth has a.png, the found cells {'other.png' if count else 'none'}"):
         evaluate([annotated(BOX)], found)
+
+
+@pytest.mark.parametrize("other", [Vocabulary(("Blast",), LLD.attributes), Vocabulary(LLD.classes)])
+def test_cells_of_two_vocabularies_are_not_compared(annotated: Annotated, other: Vocabulary) -> None:
+    with pytest.raises(UserError, match="different vocabularies: read both files with one"):
+        evaluate([annotated(BOX, codes=[0])], [annotated(BOX, codes=[0], vocabulary=other)])
+    own = annotated(BOX, codes=[0], vocabulary=other)
+    assert evaluate([own], [own])["attributes"]["class"]["accuracy"] == 1

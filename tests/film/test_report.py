@@ -221,3 +221,9 @@ def test_a_film_without_cells_has_a_report(tmp_path: Path) -> None:
         write_report(tmp_path / f"film.{suffix}", summarise(film))
     assert "No white cell was counted on 1 field." in Page(tmp_path / "film.html").text
     assert json.loads((tmp_path / "film.json").read_text())["films"][0]["blasts"]["share"] is None
+
+
+def test_a_table_has_no_empty_rows_on_windows(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.linesep", "\r\n")
+    write_report(tmp_path / "film.csv", summarise(film))
+    assert b"\r" not in (tmp_path / "film.csv").read_bytes()

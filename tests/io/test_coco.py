@@ -12,6 +12,7 @@ import pytest
 from bloodfilm.cells import Cells, Field, Origin, Scale
 from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.coco import looks_like_coco, read_coco, write_coco
+from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.vocabulary import LLD, UNKNOWN, Attribute, Vocabulary
 
 IMAGE = {"id": 1, "file_name": "a.png", "width": 100, "height": 50}
@@ -286,7 +287,9 @@ def test_coco_files_are_told_from_others(tmp_path: Path, name: str, content: str
 
 def test_the_scale_of_a_picture_is_kept(field: Field, tmp_path: Path) -> None:
     scale = Scale((0.25, 0.15), 0.01, 40, True, (1.5, 0.9))
-    write_coco(tmp_path / "a.json", [replace(field, cells=replace(field.cells, scale=scale)), field])
+    write_coco(
+        tmp_path / "a.json", [replace(field, cells=replace(field.cells, scale=scale)), replace(field, name="b.png")]
+    )
     assert [read.cells.scale for read in read_coco(tmp_path / "a.json")] == [scale, None]
 
 
@@ -316,7 +319,9 @@ def test_other_cells_are_not_taken_for_white_ones(tmp_path: Path, name: str) -> 
 
 
 def test_the_novelty_of_a_picture_is_kept(field: Field, tmp_path: Path) -> None:
-    write_coco(tmp_path / "a.json", [replace(field, cells=replace(field.cells, novelty=1.25)), field])
+    write_coco(
+        tmp_path / "a.json", [replace(field, cells=replace(field.cells, novelty=1.25)), replace(field, name="b.png")]
+    )
     assert [read.cells.novelty for read in read_coco(tmp_path / "a.json")] == [1.25, None]
 
 
@@ -345,3 +350,22 @@ def test_a_none_cell_has_no_size_in_numbers(file: Path, size: int, read: int) ->
     flat = dict.fromkeys(LLD.attribute_names, 1) | {"cell_size": size}
     cells = write(file, categories=[{"id": 3, "name": "none"}], annotations=[ANNOTATION | flat])
     assert read_coco(cells)[0].cells.attributes.tolist() == [[read, *[1] * 6]]
+
+
+def test_a_picture_that_is_listed_again_and_again_is_one_field(file: Path) -> None:
+    images = [IMAGE, IMAGE | {"id": 2, "file_name": "b.png"}, IMAGE | {"id": 3}]
+    annotations = [ANNOTATION | {"image_id": image, "bbox": [10 * image, 5, 30, 20]} for image in (1, 2, 3)]
+    fields = read_coco(write(file, images=images, annotations=annotations))
+    assert [(field.name, field.cells.boxes[:, 0].tolist()) for field in fields] == [
+        ("a.png", [10, 30]),
+        ("b.png", [20]),
+    ]
+
+
+def test_pictures_are_first_looked_for_where_the_file_says(file: Path) -> None:
+    for folder in ("data", "images", "results"):
+        (file.parent / folder).mkdir()
+        (file.parent / folder / "a.png").touch()
+    path = write(file.parent / "results" / "cells.json", info={"pictures": "../data"})
+    assert read_coco(path)[0].path.samefile(file.parent / "data" / "a.png")
+    assert read_lld(path).fields[0].path.samefile(file.parent / "data" / "a.png")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bloodfilm.errors import LabelError
-from bloodfilm.io.files import read_labels, replacing, replacing_folder
+from bloodfilm.io.files import files_below, read_labels, replacing, replacing_folder, way_to
 
 
 def test_a_file_appears_with_its_folders_once_it_is_whole(tmp_path: Path) -> None:
@@ -63,3 +63,19 @@ def test_labels_damaged_in_their_zip_are_an_error_with_their_place(tmp_path: Pat
     path.write_bytes(path.read_bytes().replace(b"0123456789", b"0123456780"))
     with pytest.raises(LabelError, match=r"labels.zip/train.json: .*CRC"):
         read_labels(zipfile.Path(path, "train.json"))
+
+
+def test_the_way_to_another_drive_is_the_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def on_two_drives(path: Path, folder: Path) -> str:
+        raise ValueError(path, folder)
+
+    assert way_to(tmp_path / "films" / "a.png", tmp_path / "out") == "../films/a.png"
+    monkeypatch.setattr("os.path.relpath", on_two_drives)
+    assert way_to(tmp_path / "films" / "a.png", tmp_path / "out") == (tmp_path / "films" / "a.png").as_posix()
+
+
+def test_what_macos_left_behind_is_no_label_file(tmp_path: Path) -> None:
+    for name in ("a.txt", "deep/b.txt", "._a.txt", "__MACOSX/deep/b.txt", ".trash/c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    assert sorted(files_below(tmp_path, "*.txt")) == [tmp_path / "a.txt", tmp_path / "deep" / "b.txt"]

@@ -170,3 +170,12 @@ def test_maps_are_left_to_other_programs(tmp_path: Path, content: str, ours: boo
 def test_unknown_codes_stay_unknown(field: Field, tmp_path: Path) -> None:
     write_geojson(tmp_path / "a.geojson", [field])
     assert read_geojson(tmp_path / "a.geojson")[0].cells.codes.tolist() == [3, UNKNOWN, 1]
+
+
+def test_a_folder_with_what_macos_left_behind_is_read(field: Field, tmp_path: Path) -> None:
+    write_geojson(tmp_path / "out", [field])
+    (tmp_path / "out" / "__MACOSX").mkdir()
+    for name in ("__MACOSX/._a.geojson", "._a.geojson"):
+        (tmp_path / "out" / name).write_bytes(b"\x00\x05\x16\x07")
+    assert looks_like_geojson(tmp_path / "out")
+    assert [each.name for each in read_geojson(tmp_path / "out")] == ["images/field.png"]

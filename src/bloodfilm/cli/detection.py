@@ -47,6 +47,7 @@ def detect(
 ) -> None:
     """Find the white blood cells on pictures; write cells.json (COCO) and cells.csv to OUT."""
     from bloodfilm.errors import UserError
+    from bloodfilm.io.files import way_to
     from bloodfilm.io.formats import check_names
     from bloodfilm.io.images import find_images
 
@@ -58,7 +59,7 @@ def detect(
     for kind in formats:
         check_names(kind, [_name(picture, common) for picture in pictures])
     for folder in (out / RESULTS[kind] for kind in formats):
-        if folder.is_dir():
+        if folder.is_dir() or (folder.exists() and not folder.suffix):
             raise UserError(
                 f"{folder}: there already, and perhaps corrected by somebody: move it away, or choose another --out."
             )
@@ -88,7 +89,7 @@ def detect(
     finally:
         if fields or failures:
             info = provenance(detector, min_score=min_score, tile=tile, region=region, pixel_size=pixel_size)
-            info["pictures"] = _way(out, common)
+            info["pictures"] = way_to(common, out) if common else ""
             count = _write_results(out, formats, fields, failures, info, lowest)
             console.print(
                 f"{number_of(count, 'cell')} on {len(fields)} of {number_of(len(pictures), 'picture')} -> {out}"
@@ -170,12 +171,9 @@ def _common_folder(paths: list[Path]) -> str:
 
 def _name(picture: Path, common: str) -> str:
     """Name a picture by its path relative to the folder `common`, by its whole path without one."""
-    return Path(os.path.relpath(picture, common) if common else os.path.abspath(picture)).as_posix()
+    from bloodfilm.io.files import way_to
 
-
-def _way(start: Path, folder: str) -> str:
-    """Return how to go from `start` to `folder`; "" is where absolute names need no way."""
-    return Path(os.path.relpath(folder, start)).as_posix() if folder else ""
+    return way_to(picture, common) if common else Path(os.path.abspath(picture)).as_posix()
 
 
 def _named(field: Field, common: str) -> Field:
@@ -193,19 +191,27 @@ def _write_results(
     lowest: float,
 ) -> int:
     """Write what was found in place of all files of an earlier run; return the number of cells."""
+    from bloodfilm.errors import UserError
     from bloodfilm.io.formats import write_fields
 
-    for name in (*RESULTS.values(), *FURTHER):
-        if not (out / name).is_dir():
-            (out / name).unlink(missing_ok=True)
+    old = {out / name for name in (*RESULTS.values(), *FURTHER)}
     if "candidates" in formats:
+        old.remove(out / "candidates.json")
         write_fields(out / "candidates.json", fields, info=info | {"min_score": lowest})
         fields = [_above(field, info["min_score"]) for field in fields]
     for kind, name in RESULTS.items():
         if kind in formats:
+            old.remove(out / name)
             write_fields(out / name, fields, kind, info)
     if failures:
+        old.remove(out / "failed.csv")
         _write_failures(out / "failed.csv", failures)
+    try:
+        for path in old:
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}.") from None
     return sum(len(field.cells) for field in fields)
 
 
@@ -225,5 +231,11 @@ def _above(field: Field, min_score: float) -> Field:
 
 
 def _write_failures(path: Path, failures: list[tuple[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("path", "reason"), *failures])
+    from bloodfilm.errors import UserError
+    from bloodfilm.io.files import replacing
+
+    try:
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("path", "reason"), *failures])
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}.") from None

@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-
-COLOURS = np.array([[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]])
-"""Colours of the scores 0, 0.25 ... 1: those of viridis."""
+from bloodfilm.palette import ramp
 
 WIDTH, HEIGHT, LETTER = 90, 44, 8
 
@@ -57,7 +54,7 @@ def page(picture: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str]) 
 def _cell(x: float, y: float, width: float, value: float, home: bool) -> str:
     if math.isnan(value):
         return _text(x + width / 2, y + 0.6 * HEIGHT, "none", "middle")
-    red, green, blue = (np.interp(value, np.linspace(0, 1, len(COLOURS)), channel) for channel in COLOURS.T)
+    red, green, blue = ramp([value])[0] * 255
     letters = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 120 else "white"
     frame = ' stroke="black" stroke-width="3"' if home else ""
     return (

@@ -58,19 +58,20 @@ def check_patients(learned: Collection[str], tested: Sequence[Field]) -> tuple[l
 
 def _copies(trained: Sequence[Field], tested: Sequence[Field]) -> set[Path]:
     """Return the files of `tested` that have the content of one of `trained`; only those of equal size are read."""
-    sizes = defaultdict(list)
-    for path in dict.fromkeys(field.path for field in trained):
+    ours, theirs = _by_size(trained), _by_size(tested)
+    copies: set[Path] = set()
+    for size in ours.keys() & theirs.keys():
+        digests = set(map(_digest, ours[size]))
+        copies |= {path for path in theirs[size] if _digest(path) in digests}
+    return copies
+
+
+def _by_size(fields: Iterable[Field]) -> dict[int, set[Path]]:
+    sizes = defaultdict(set)
+    for path in {field.path for field in fields}:
         if path.is_file():
-            sizes[path.stat().st_size].append(path)
-    return {
-        field.path
-        for field in tested
-        if field.path.is_file() and any(_same(field.path, other) for other in sizes[field.path.stat().st_size])
-    }
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one == other or _digest(one) == _digest(other)
+            sizes[path.stat().st_size].add(path)
+    return sizes
 
 
 def _digest(path: Path) -> str:

@@ -63,6 +63,7 @@ def score_matrix(
 ) -> Matrix:
     """Score each of `models` (name to checkpoint) on each of `truths` (name to COCO file).
 
+    What the vocabulary of a model has no name for is unknown in its tests; a warning names such types.
     Fields of patients that a model says it learned from are left out of its tests. Writes ``matrix.csv`` after each
     pair, and in the end ``matrix.json``, ``matrix.svg`` and ``matrix.html`` to `out`. Pairs whose model, labels and
     `min_score` are still those of ``matrix.csv`` are not scored again; its rows of other models, truths and lowest
@@ -75,24 +76,25 @@ def score_matrix(
     """
     out = Path(out)
     cards = {name: read_card(model) for name, model in models.items()}
-    fields = {name: read_coco(truth) for name, truth in truths.items()}
+    vocabularies = {card.vocabulary for card in cards.values()}
+    fields = {(name, own): read_coco(truth, own) for own in vocabularies for name, truth in truths.items()}
     digests = {name: hashlib.sha256(Path(truth).read_bytes()).hexdigest() for name, truth in truths.items()}
     known = {_key(row): row for row in _read(out / TABLE)}
     done: dict[tuple[str, ...], Row] = {}
     for model, card in cards.items():
         detector = None
-        for truth, annotated in fields.items():
+        for truth in truths:
             row: Row = {"model": model, "truth": truth, "model_sha256": card.sha256, "truth_sha256": digests[truth]}
             row |= {"min_score": min_score}
             if _key(row) in known:
                 row = known[_key(row)]
             else:
                 detector = detector or Detector(models[model], device)
-                row |= score_pair(detector, truth, annotated, min_score)
+                row |= score_pair(detector, truth, fields[truth, card.vocabulary], min_score)
             done[_key(row)] = row
             _write(out / TABLE, [*(known | done).values()])
             if progress:
-                progress(len(done), len(cards) * len(fields))
+                progress(len(done), len(cards) * len(truths))
     matrix = Matrix(list(models), list(truths), [*done.values()])
     outdated = {_pair(row) for row in matrix.rows}
     _write(out / TABLE, [*matrix.rows, *(row for row in known.values() if _pair(row) not in outdated)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,7 +52,8 @@ def evaluate(
     Raises
     ------
     UserError
-        If no picture of `truth` is in `found`, or a patient or picture of `trained_on` is in `truth`.
+        If no picture of `truth` is in `found`, their vocabularies differ, or a patient or picture of `trained_on` is
+        in `truth`.
     """
     truth = [replace(field, cells=kept(field.cells)) for field in truth]
     tables = {field.name: kept(field.cells) for field in found}
@@ -63,6 +64,7 @@ def evaluate(
             f"No picture is in both files: the truth has {wanted}, the found cells {known}. "
             "Run detect on the folder that holds the truth file."
         )
+    _check_vocabulary([*truth, *found])
     leakage = "not checked: nobody said what was trained on" if trained_on is None else check_leakage(trained_on, truth)
     cells = [tables.get(field.name, Cells.empty(field.cells.vocabulary)) for field in truth]
     units = units_of(truth)
@@ -80,6 +82,15 @@ def evaluate(
             "leakage": leakage,
         }
     }
+
+
+def _check_vocabulary(fields: Iterable[Field]) -> None:
+    """Raise `UserError` if a code does not mean the same in all `fields`."""
+    if len({field.cells.vocabulary for field in fields}) > 1:
+        raise UserError(
+            "The annotated and the found cells have types or attributes of different vocabularies: read both files "
+            "with one, as read_coco(file, vocabulary)."
+        )
 
 
 def score(cells: Sequence[Cells], truth: Sequence[Field], min_score: float, weights: FloatArray) -> dict[str, Any]:

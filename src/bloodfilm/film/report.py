@@ -43,7 +43,8 @@ def write_report(path: str | Path, summaries: Summary | Sequence[Summary]) -> li
         return [_write(path, json.dumps(content, indent=1, ensure_ascii=False, default=str))]
     rows = pd.DataFrame([to_row(film) for film in films])
     counts = [name for name in rows if str(name).endswith(" count")]
-    return [_write(path, rows.fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int)).to_csv(index=False))]
+    rows = rows.fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int))
+    return [_write(path, rows.to_csv(index=False, lineterminator="\n"))]
 
 
 def check_suffix(path: Path) -> None:

@@ -17,10 +17,21 @@ from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
-from bloodfilm.io.entry import ImageEntry, bboxes, columns, corners, decimals, image_entry, plain, shared_vocabulary
+from bloodfilm.io.entry import (
+    ImageEntry,
+    bboxes,
+    columns,
+    corners,
+    decimals,
+    image_entry,
+    invalid,
+    plain,
+    shared_vocabulary,
+)
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.io.lld.attributes import lld_words
 from bloodfilm.io.lld.pictures import Pictures, picture_folders
+from bloodfilm.io.merge import merge_pictures
 from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
 
 Boxes = npt.NDArray[np.float32]
@@ -65,11 +76,12 @@ class CocoFile(BaseModel):
 
 
 def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Field]:
-    """Read a COCO file, LLD's own among them; its pictures are beside it, in LLD's folders or where it says.
+    """Read a COCO file, LLD's own among them; its pictures are where it says, beside it or in LLD's folders.
 
     Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`, with a warning. Boxes are
     cut at the picture's edge; those without area inside it are left out, with a warning. ``iscrowd`` marks
-    cells that are ignored. With None for `vocabulary` it is the file's own, LLD's if it says none.
+    cells that are ignored. A picture that is listed again and again is one field. With None for `vocabulary` it is
+    the file's own, LLD's if it says none.
 
     Red cells and platelets go to `Field.auxiliary`. A file that has such a category is taken to label all of
     them, but for the pictures that list it under LVIS's ``not_exhaustive_category_ids``.
@@ -85,9 +97,9 @@ def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Fie
 
 
 def pictures_of(content: CocoFile, path: Path, first: Path | None = None) -> Pictures:
-    """Return the pictures in the folder `first`, beside the file at `path`, and where ``info.pictures`` says."""
-    further = [path.parent / str(folder) for folder in [content.info.get("pictures")] if folder]
-    folders = [*([first] if first else []), *picture_folders(path.parent, path.stem), *further]
+    """Return the pictures in the folder `first`, where ``info.pictures`` says, and beside the file at `path`."""
+    told = [path.parent / str(folder) for folder in [content.info.get("pictures")] if folder]
+    folders = [*([first] if first else []), *told, *picture_folders(path.parent, path.stem)]
     return Pictures(folder for folder in folders if folder.is_dir())
 
 
@@ -107,10 +119,10 @@ def to_fields(
             by_image[annotation.image_id].append((annotation, box))
     _tell_unknown_names(path, content, vocabulary)
     others = {c.id: kind for c in content.categories if (kind := auxiliary(c.name, vocabulary))}
-    return [
+    return merge_pictures(
         _field(find(image.file_name) or path.parent / image.file_name, image, by_image[image.id], others, vocabulary)
         for image in content.images
-    ]
+    )
 
 
 def auxiliary(name: str, vocabulary: Vocabulary) -> str:
@@ -129,9 +141,7 @@ def parse_coco(path: Traversable) -> CocoFile:
     try:
         return CocoFile.model_validate_json(read_labels(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "top"
-        raise LabelError(f"{path}: {place}: {first['msg']} ({error.error_count()} such problems).") from None
+        raise invalid(path, error) from None
 
 
 def _boxes(path: Path, content: CocoFile) -> tuple[Boxes, npt.NDArray[np.bool_]]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import AfterValidator, BaseModel, FiniteFloat
+from pydantic import AfterValidator, BaseModel, FiniteFloat, ValidationError
 from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field, Origin, Scale
-from bloodfilm.errors import UserError
+from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.lld.names import origin_of
 from bloodfilm.io.lld.pictures import is_picture
 from bloodfilm.io.polygons import rectangles
@@ -74,6 +75,13 @@ def image_entry(field: Field) -> dict[str, Any]:
         "origin": asdict(field.origin) if field.origin and field.origin != origin_of(name) else None,
     }
     return {key: value for key, value in entry.items() if value is not None}
+
+
+def invalid(path: Traversable, error: ValidationError) -> LabelError:
+    """Return the error to raise for a file whose content is not as it has to be: it tells the first place."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or "top"
+    return LabelError(f"{path}: {place}: {first['msg']} ({error.error_count()} such problems).")
 
 
 def name_of(field: Field) -> str:

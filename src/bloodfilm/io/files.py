@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import zlib
@@ -12,6 +13,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 from bloodfilm.errors import LabelError
+from bloodfilm.io.lld.names import is_hidden
 
 
 @contextmanager
@@ -51,3 +53,16 @@ def read_labels(path: Traversable) -> bytes:
         return path.read_bytes()
     except (OSError, RuntimeError, BadZipFile, zlib.error) as error:
         raise LabelError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
+
+
+def files_below(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield what is called like `pattern` in and below `folder`, without what macOS or the like left behind."""
+    return (path for path in folder.rglob(pattern) if not any(map(is_hidden, path.relative_to(folder).parts)))
+
+
+def way_to(path: str | Path, folder: str | Path) -> str:
+    """Return how to go from `folder` to `path`, with slashes; the whole path if they are on two drives."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return Path(os.path.abspath(path)).as_posix()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import looks_like_coco, read_coco, write_coco
 from bloodfilm.io.entry import label_files, name_of, shared_vocabulary
+from bloodfilm.io.files import way_to
 from bloodfilm.io.geojson import looks_like_geojson, read_geojson, write_geojson
 from bloodfilm.io.lld.attributes import ARTEFACT, SIZE
 from bloodfilm.io.lld.text import read_folder, text_columns
@@ -225,16 +226,26 @@ def write_new(targets: Mapping[Path, Sequence[Field]], kind: str, info: dict[str
         if path.exists():
             raise UserError(f"{path}: there already; move it away or give another DEST.")
         check(kind, path, fields)
-    for path, fields in targets.items():
-        from_file = kind in ("coco", "csv")
-        write_fields(path, [_named_from(path.parent, field) for field in fields] if from_file else fields, kind, info)
-    return list(targets)
+    from_file, written = kind in ("coco", "csv"), []
+    try:
+        for path, fields in targets.items():
+            called = [_named_from(path.parent, field) for field in fields] if from_file else fields
+            write_fields(path, called, kind, info)
+            written.append(path)
+    except BaseException:
+        for path in written:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        raise
+    return written
 
 
 def _named_from(folder: Path, field: Field) -> Field:
     if not field.path.is_file():
         return field
-    return replace(field, name=Path(os.path.relpath(field.path, folder.absolute())).as_posix())
+    return replace(field, name=way_to(field.path, folder))
 
 
 def check(kind: str, path: Path, fields: Sequence[Field]) -> None:

@@ -32,8 +32,8 @@ from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError, UserError
-from bloodfilm.io.entry import ImageEntry, columns, decimals, image_entry, label_files, name_of, plain
-from bloodfilm.io.files import read_labels, replacing, replacing_folder
+from bloodfilm.io.entry import ImageEntry, columns, decimals, image_entry, invalid, label_files, name_of, plain
+from bloodfilm.io.files import files_below, read_labels, replacing, replacing_folder
 from bloodfilm.io.lld.pictures import Pictures, pictures_beside
 from bloodfilm.io.polygons import rectangles
 from bloodfilm.io.table import sized_fields, vocabulary_of
@@ -168,7 +168,7 @@ def read_geojson(path: str | Path) -> list[Field]:
         If a file is no GeoJSON, a coordinate is not finite, or a score not from 0 to 1.
     """
     path = Path(path)
-    files = sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    files = sorted(files_below(path, f"*{SUFFIX}")) if path.is_dir() else [path]
     if not files:
         raise LabelError(f"{path}: there is no {SUFFIX} file in it.")
     places = {place: pictures_beside(place) for place in {file.parent for file in files}}
@@ -179,9 +179,7 @@ def _read(path: Path, pictures: Pictures) -> Field:
     try:
         content = _Collection.model_validate_json(read_labels(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "top"
-        raise LabelError(f"{path}: {place}: {first['msg']} ({error.error_count()} such problems).") from None
+        raise invalid(path, error) from None
     features = [each for top in content.features for each in top.all() if each.told.objectType not in NO_CELLS]
     boxes = np.array([_bounds(each) for each in features], float).reshape(-1, 4)
     with np.errstate(over="ignore"):
@@ -333,7 +331,7 @@ def _class(name: str, shade: str) -> dict[str, Any]:
 def looks_like_geojson(path: str | Path) -> bool:
     """Tell if `path` is a GeoJSON file of bloodfilm's or QuPath's, or a folder with one."""
     path = Path(path)
-    file = next(path.rglob(f"*{SUFFIX}"), None) if path.is_dir() else path
+    file = next(files_below(path, f"*{SUFFIX}"), None) if path.is_dir() else path
     if file is None or file.suffix.lower() != SUFFIX:
         return False
     try:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Cells
 from bloodfilm.io.coco import CocoFile
-from bloodfilm.io.lld.clean import clean_cells, drop_misplaced, merge_pictures
+from bloodfilm.io.lld.clean import clean_cells, drop_misplaced
 
 BOX, OTHER = [10, 10, 60, 70], [100, 10, 160, 70]
 
@@ -50,25 +47,6 @@ def test_boxes_that_differ_in_an_attribute_contradict_each_other() -> None:
     kept, counts = clean_cells(cells([BOX, BOX], [3, 3], [[0] * 7, [1] * 7]))
     assert kept.attributes.tolist() == [[0] * 7]
     assert counts["boxes that contradict another in their place"] == 1
-
-
-def test_a_picture_listed_again_and_again_is_one_field_with_all_cells() -> None:
-    names = ["a.png", "b.png", "a.png"]
-    fields = [Field(Path(name), cells([[i, 1, 50, 60]], [3]), 640, 640, name=name) for i, name in enumerate(names)]
-    merged = merge_pictures(fields)
-    assert [(f.name, f.cells.boxes[:, 0].tolist()) for f in merged] == [("a.png", [0, 2]), ("b.png", [1])]
-
-
-def test_pictures_of_one_name_in_two_folders_are_two() -> None:
-    fields = [Field(Path(folder, "a.png"), Cells.empty(), 640, 640, name="a.png") for folder in ("x", "y")]
-    assert len(merge_pictures(fields)) == 2
-
-
-def test_a_merged_picture_keeps_what_is_to_be_ignored() -> None:
-    box = np.array([OTHER], np.float32)
-    fields = [Field(Path("a"), Cells.empty(), 640, 640, box, auxiliary={"platelet": box}) for _ in range(2)]
-    (merged,) = merge_pictures(fields)
-    assert (len(merged.ignored), len(merged.auxiliary["platelet"])) == (2, 2)
 
 
 @pytest.mark.parametrize(

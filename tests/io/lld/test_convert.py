@@ -158,3 +158,16 @@ def test_what_cannot_be_written_is_refused_before_anything_is(
     with pytest.raises(UserError, match=reason):
         write_dataset(tmp_path / dest, dataset, format_)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format_", ["coco", "yolo"])
+def test_where_a_later_file_cannot_be_written_the_earlier_ones_do_not_stay(
+    dataset: Dataset, tmp_path: Path, format_: str
+) -> None:
+    last = tmp_path / dataset.parts[-1].subset
+    last.touch()
+    with pytest.raises(UserError, match=last.name):
+        write_dataset(tmp_path, dataset, format_)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [last]
+    last.unlink()
+    write_dataset(tmp_path, dataset, format_)

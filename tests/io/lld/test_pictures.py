@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
-from bloodfilm.io.lld.pictures import Pictures, picture_folders
+from bloodfilm.errors import LabelError
+from bloodfilm.io.images import read_image
+from bloodfilm.io.lld.pictures import Pictures, picture_folders, picture_size
 
 
 def find(labels: Path, name: str = "a.png") -> Path | None:
@@ -44,3 +50,31 @@ def test_a_picture_is_found_from_within_the_folder_of_the_labels(
     found = find(Path("train.json"))
     assert found is not None
     assert found.samefile(tmp_path / "Images" / "a.png")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_a_tiff_that_can_be_read_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 30, 3), kind), photometric="rgb")
+    assert read_image(tmp_path / "a.tif").shape == (20, 30, 3)
+    assert picture_size(tmp_path / "a.tif") == (30, 20)
+
+
+def test_a_broken_tiff_has_no_size(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II*\0 broken")
+    with pytest.raises(LabelError, match=r"a.tif: its size is needed"):
+        picture_size(tmp_path / "a.tif")
+
+
+def test_a_folder_that_cannot_be_listed_holds_no_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    iterdir = Path.iterdir
+
+    def unless_forbidden(folder: Path) -> Iterator[Path]:
+        if folder == tmp_path:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return iterdir(folder)
+
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.png").touch()
+    monkeypatch.setattr(Path, "iterdir", unless_forbidden)
+    assert find(tmp_path / "labels" / "train.json") == tmp_path / "labels" / "a.png"

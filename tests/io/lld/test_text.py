@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError
-from bloodfilm.io.lld.text import count_columns, read_field
+from bloodfilm.io.lld.listing import Listed
+from bloodfilm.io.lld.text import count_columns, read_field, read_folder, text_columns
+from bloodfilm.io.lld.write import write_text
 
 BOX = "0.5 0.25 0.2 0.1"
 SEVEN = [2, 0, 1, 1, 0, 1, 0]
@@ -98,3 +101,17 @@ def test_columns_are_those_of_the_first_row_there_is(tmp_path: Path) -> None:
     files[0].write_text("\n")
     files[1].write_text(f"6 {BOX} {WORDS}\n")
     assert (count_columns(files), count_columns(files[:1])) == (12, 0)
+
+
+def test_a_folder_with_what_macos_left_behind_is_read(field: Field, tmp_path: Path) -> None:
+    write_text(tmp_path / "out", [field], 5)
+    (tmp_path / "out" / "._a.txt").write_bytes(b"\x00\x05\x16\x07 2 3")
+    assert text_columns(tmp_path / "out") == 5
+    assert [each.name for each in read_folder(tmp_path / "out")] == ["images/field.png"]
+
+
+def test_a_listed_size_goes_before_that_of_the_picture(file: Path) -> None:
+    file.write_text(f"6 {BOX}")
+    file.with_suffix(".png").write_bytes(b"broken")
+    field, _, _ = read_field(file, file.with_suffix(".png"), listed=Listed("a.png", 100, 50))
+    assert (field.width, field.height) == (100, 50)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from bloodfilm.cells import Cells, Field, concatenate
+from bloodfilm.cells import Cells
 from bloodfilm.io.coco import CocoFile
 from bloodfilm.io.lld.attributes import ARTEFACT
 from bloodfilm.io.lld.names import key
@@ -20,23 +18,6 @@ MIN_SIDE = 8
 
 MISPLACED = {("h 100x c1", "train", "35_1_1000_all", annotation) for annotation in (1356, 1658, 2020)}
 """Annotations known to lie beside their cell: subset, split, picture and annotation id."""
-
-
-def merge_pictures(fields: Iterable[Field]) -> list[Field]:
-    """Return one field a picture where a file lists a picture again and again."""
-    by_picture: dict[tuple[str, str], list[Field]] = {}
-    for field in fields:
-        by_picture.setdefault((str(field.path), field.name), []).append(field)
-    return [_merged(group) for group in by_picture.values()]
-
-
-def _merged(group: list[Field]) -> Field:
-    first = group[0]
-    if len(group) == 1:
-        return first
-    boxes = {name: np.concatenate([field.auxiliary[name] for field in group]) for name in first.auxiliary}
-    cells, ignored = concatenate(field.cells for field in group), np.concatenate([field.ignored for field in group])
-    return replace(first, cells=cells, ignored=ignored, auxiliary=boxes)
 
 
 def drop_misplaced(content: CocoFile, subset: str, split: str) -> int:

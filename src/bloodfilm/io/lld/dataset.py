@@ -15,13 +15,14 @@ from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError
 from bloodfilm.io.coco import parse_coco, pictures_of, to_fields
 from bloodfilm.io.lld.attributes import ARTEFACT
-from bloodfilm.io.lld.clean import clean_cells, drop_misplaced, merge_pictures
+from bloodfilm.io.lld.clean import clean_cells, drop_misplaced
 from bloodfilm.io.lld.discover import Found, Source, discover
 from bloodfilm.io.lld.names import tidy
 from bloodfilm.io.lld.pictures import pictures_in
 from bloodfilm.io.lld.regions import misfits, resolve_regions
 from bloodfilm.io.lld.report import Report
 from bloodfilm.io.lld.text import TextField, read_field
+from bloodfilm.io.merge import merge_pictures
 from bloodfilm.vocabulary import LLD
 
 
@@ -142,10 +143,10 @@ def _read_json(source: Source, clean: bool, report: Report) -> Part:
         report.fix(file, "annotations known to be misplaced are dropped", dropped)
     told = pictures_of(content, Path(str(file)))
     listed = to_fields(
-        content, Path(str(file)), lambda name: source.pictures.find(name) or told.find(name), content.vocabulary or LLD
+        content, Path(str(file)), lambda name: told.find(name) or source.pictures.find(name), content.vocabulary or LLD
     )
     fields = merge_pictures(replace(each, name=tidy(each.name)) for each in listed)
-    report.fix(file, "entries of pictures that are listed more than once are joined", len(listed) - len(fields))
+    report.fix(file, "entries of pictures that are listed more than once are joined", len(content.images) - len(fields))
     strange = [each.path.name for each in fields if each.path.name != Path(each.name).name and each.path.is_file()]
     report.fix(file, "pictures are written otherwise than in the labels", strange)
     return Part(source, fields, info=content.info)

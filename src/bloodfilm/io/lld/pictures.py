@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import tifffile
 from PIL import Image
 
 from bloodfilm.errors import LabelError
-from bloodfilm.io.images import SUFFIXES
+from bloodfilm.io.images import SUFFIXES, TIFF_SUFFIXES
 from bloodfilm.io.lld.names import IMAGES, home_of, is_hidden, key, tidy
 
 
@@ -27,8 +28,11 @@ def picture_folders(labels: Path, split: str) -> list[Path]:
 
 
 def _called(folder: Path, name: str) -> list[Path]:
-    """Return what `folder` holds under `name` in any letter case."""
-    return sorted(each for each in folder.iterdir() if each.name.lower() == name.lower()) if folder.is_dir() else []
+    """Return what `folder` holds under `name` in any letter case; nothing if it cannot be listed."""
+    try:
+        return sorted(each for each in folder.iterdir() if each.name.lower() == name.lower())
+    except OSError:
+        return []
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -44,9 +48,12 @@ def is_picture(name: str) -> bool:
 def picture_size(picture: Path) -> tuple[int, int]:
     """Return width and height of a picture without reading its pixels; raise `LabelError` if it has none."""
     try:
+        if picture.suffix.lower() in TIFF_SUFFIXES:
+            with tifffile.TiffFile(picture) as file:
+                return file.pages.first.imagewidth, file.pages.first.imagelength
         with Image.open(picture) as image:
             return image.size
-    except (OSError, Image.DecompressionBombError) as error:
+    except Exception as error:  # noqa: BLE001  decoders raise anything on a broken file
         raise LabelError(f"{picture}: its size is needed to read its labels, and cannot be read ({error}).") from None
 
 

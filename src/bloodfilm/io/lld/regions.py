@@ -107,10 +107,7 @@ def _corners(text: TextField, name: str) -> Rows:
 
 
 def _fits(field: Field, corners: Rows) -> bool:
-    low, high = corners[:, :2], corners[:, 2:]
-    centres = (field.cells.boxes[:, :2] + field.cells.boxes[:, 2:]) / 2
-    inside = (low >= -SLACK) & (low < high) & (high <= np.array([field.width, field.height]) + SLACK)
-    return bool((inside & (centres >= low - SLACK) & (centres <= high + SLACK)).all())
+    return not any(_reasons(field, corners))
 
 
 def _regions(text: TextField, name: str) -> npt.NDArray[np.float32]:

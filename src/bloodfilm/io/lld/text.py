@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
-from bloodfilm.io.files import read_labels
+from bloodfilm.io.files import files_below, read_labels
 from bloodfilm.io.lld.attributes import lld_numbers
 from bloodfilm.io.lld.listing import LISTING, Listed, read_listing
 from bloodfilm.io.lld.names import origin_of, tidy
@@ -117,11 +117,11 @@ def read_field(
     """Read a text file; boxes are cut at the picture's edge, those without area inside it left out with a warning.
 
     `names` are those of the class numbers; one that `vocabulary` lacks is an unknown type.
-    Without `picture` the field gets the size that is `listed`, else LLD's, and the path where its picture would lie
-    beside `file`.
+    The field gets the size that is `listed`, else that of `picture`; without both LLD's. Without `picture` it gets the
+    path where its picture would lie beside `file`.
     """
     rows, places = read_rows(file, len(names))
-    width, height = picture_size(picture) if picture else listed[1:] if listed else (SIDE, SIDE)
+    width, height = listed[1:] if listed else picture_size(picture) if picture else (SIDE, SIDE)
     shares = np.clip(rows[:, [1, 2, 1, 2]] + rows[:, [3, 4, 3, 4]] * (-0.5, -0.5, 0.5, 0.5), 0, 1)
     boxes = np.asarray(shares * (width, height, width, height), np.float32)
     inside = (boxes[:, :2] < boxes[:, 2:]).all(1)
@@ -158,7 +158,7 @@ def read_folder(folder: str | Path) -> list[Field]:
         vocabulary = LLD if types == LLD.classes else Vocabulary(types)
     except ValueError as error:
         raise LabelError(f"{folder / CLASSES}: {error}") from None
-    files = sorted(path for path in folder.rglob("*.txt") if path.name != CLASSES)
+    files = sorted(path for path in files_below(folder, "*.txt") if path.name != CLASSES)
     listing = read_listing([folder / LISTING] if (folder / LISTING).is_file() else [])
     if not files and not (folder / CLASSES).is_file() and not (folder / LISTING).is_file():
         raise LabelError(f"{folder}: there are no text labels in it.")
@@ -192,6 +192,6 @@ def text_columns(folder: str | Path) -> int:
     0 if it does neither.
     """
     folder = Path(folder)
-    texts = (path for path in folder.rglob("*.txt") if path.name != CLASSES)
+    texts = (path for path in files_below(folder, "*.txt") if path.name != CLASSES)
     expected = 5 if (folder / CLASSES).is_file() else 12 if (folder / LISTING).is_file() else 0
     return expected if expected and count_columns(islice(texts, MOST_TEXTS)) in (0, expected) else 0
