@@ -17,10 +17,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QTableView
 
 from bloodfilm.cells import Cells, Field, Scale
+from bloodfilm.errors import UserError
 from bloodfilm.film.measure import measure
 from bloodfilm.napari.cells_widget import CellsWidget
 from bloodfilm.napari.gallery.arrangement import Range
 from bloodfilm.napari.layers import cells_layer, describe, to_rectangles
+from bloodfilm.napari.review import Review
 from bloodfilm.palette import apart, colour, ramp
 from bloodfilm.synth import draw_field
 from bloodfilm.vocabulary import LLD
@@ -295,6 +297,26 @@ def test_a_cell_is_measured_beside_what_was_predicted(viewer_model, open_panel, 
     assert not shown.head.text() and not shown.facts["diameter"].text()
 
 
+def test_why_a_cell_cannot_be_measured_is_told_once(window, cells: Cells, qtbot) -> None:
+    gone = []
+
+    def read(block_info=None):
+        if gone:
+            raise OSError("The disk is gone.")
+        return np.zeros((160, 200), np.uint8)
+
+    data = da.map_blocks(read, chunks=((160,), (200,)), dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
+    window.add_image(data, contrast_limits=(0, 255), cache=False, name="field")
+    layer = add_cells(window, cells)
+    _, panel = window.window.add_plugin_dock_widget("bloodfilm", TITLE)
+    gone.append(True)
+    with qtbot.captureExceptions() as uncaught:
+        layer.selected_data = {0}
+        qtbot.waitUntil(lambda: "The disk is gone." in panel.panel.measures.head.toolTip())
+    assert uncaught == []
+    window.window.remove_dock_widget(panel)
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_of_a_stack_the_picture_of_the_cell_is_shown(viewer_model, open_panel, picture, cells, lazy, qtbot) -> None:
     stack = np.stack([picture, picture[::-1]])
@@ -339,6 +361,9 @@ def test_a_layer_of_another_program_is_shown_but_not_edited(viewer_model, open_p
     panel = open_panel()
     assert titles(panel) == ["cat"]
     assert panel.bar.isHidden() and not panel.panel.isEnabled()
+    pick(panel.view.colour, "class")
+    with pytest.raises(UserError, match="foreign does not show cells that bloodfilm found or read"):
+        Review.of(viewer_model.layers["foreign"])
 
 
 def test_opening_the_panel_loads_no_torch() -> None:

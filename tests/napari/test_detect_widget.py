@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from napari.qt.threading import WorkerBase
+from PIL import Image as Pillow
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
+from bloodfilm.io.formats import read_fields
 from bloodfilm.napari.detect_job import DetectJob
 from bloodfilm.napari.detect_widget import RECTANGLE, UNLIKE, DetectWidget
 from bloodfilm.napari.layers import to_boxes, to_rectangles
 from bloodfilm.napari.pictures import whole
 from bloodfilm.napari.recovery import restore, unsaved
 from bloodfilm.napari.review import Review
-from bloodfilm.napari.writer import layer_fields
+from bloodfilm.napari.writer import layer_fields, write_coco_layer
 from bloodfilm.synth import sample_field
 from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
@@ -99,6 +102,16 @@ def test_a_result_that_was_restored_is_what_it_was(panel: DetectWidget, qtbot) -
     panel.score.setValue(0.95)
     assert restored.nshapes < len(field.cells)
     assert str(again.cells.scale) in panel.summary.text()
+
+
+def test_a_result_that_was_saved_finds_its_picture(panel: DetectWidget, qtbot, tmp_path: Path) -> None:
+    path, saved = tmp_path / "1.png", tmp_path / "results" / "cells.json"
+    Pillow.fromarray(sample_field()[0]).save(path)
+    panel.viewer.open(str(path), plugin="napari")
+    run(panel, qtbot)
+    data, meta, _ = panel.viewer.layers[-1].as_layer_data_tuple()
+    write_coco_layer(str(saved), data, meta)
+    assert [field.path.resolve() for field in read_fields(saved)] == [path]
 
 
 def test_only_the_drawn_rectangles_are_searched(panel: DetectWidget, qtbot) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from napari.utils.notifications import notification_manager
 
-from bloodfilm.cells import Field
+from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.coco import write_coco
 from bloodfilm.io.formats import FORMATS, read_fields
 from bloodfilm.napari import writer
-from bloodfilm.napari.pictures import described
+from bloodfilm.napari.layers import FOUND_KEY, PICTURE_ID, cells_layer, describe, picture_id, to_rectangles
+from bloodfilm.napari.pictures import field_of
 from bloodfilm.napari.reader import get_reader, read_labels
+from bloodfilm.napari.tuning.fields import add_cells, add_regions
 from bloodfilm.napari.writer import layer_fields, write_coco_layer
 
 
@@ -142,12 +145,13 @@ def test_tables_of_other_programs_are_left_to_other_readers(tmp_path: Path) -> N
 
 def test_pictures_of_a_stack_keep_their_names(labels: Path, viewer_model: ViewerModel) -> None:
     image = viewer_model.add_layer(Layer.create(*read_labels(str(labels))[0]))
-    assert described(image, (1,)) == {"name": "images/second.png", "width": 200, "height": 160}
+    second = field_of(image, (1,))
+    assert (second.name, second.width, second.height) == ("images/second.png", 200, 160)
 
 
 def test_pictures_of_a_stack_without_names_are_told_apart(viewer_model: ViewerModel) -> None:
     stack = viewer_model.add_image(np.zeros((2, 8, 9)), name="stack")
-    assert [described(stack, (i,))["name"] for i in range(2)] == ["stack[0]", "stack[1]"]
+    assert [field_of(stack, (i,)).name for i in range(2)] == ["stack[0]", "stack[1]"]
 
 
 def test_boxes_are_saved_as_far_as_they_lie_in_the_picture(labels: Path) -> None:
@@ -173,3 +177,40 @@ def test_a_plain_shapes_layer_is_saved_as_cells_of_unknown_type(tmp_path: Path) 
     (found,) = json.loads((tmp_path / "out.json").read_text())["annotations"]
     assert found["bbox"] == [2, 1, 7, 7]
     assert found["attributes"] == {}
+
+
+def test_cells_on_pictures_with_whole_paths_for_names_are_saved(labels: Path, field: Field, tmp_path: Path) -> None:
+    named = replace(field, name=field.path.as_posix())
+    write_coco(tmp_path / "whole.json", [named])
+    shapes = Layer.create(*read_labels(str(tmp_path / "whole.json"))[1])
+    path = saved("coco", shapes, tmp_path / "out" / "out.json")
+    assert [each.path for each in read_fields(path)] == [field.path]
+
+
+def test_regions_are_saved_with_the_cells_as_they_were_moved_and_drawn(window, field: Field, tmp_path: Path) -> None:
+    write_coco(tmp_path / "sparse.json", [replace(field, labelled_regions=np.array([[0, 0, 50, 50]], np.float32))])
+    image, regions, cells = window.open(str(tmp_path / "sparse.json"), plugin="bloodfilm")
+    (first,) = read_fields(saved("coco", cells, tmp_path / "first.json"))
+    assert first.labelled_regions.tolist() == [[0, 0, 50, 50]]
+    regions.data = to_rectangles([[20, 10, 70, 60]])
+    regions.add([[[90, 90], [90, 150], [120, 90]]], shape_type="polygon")
+    (back,) = read_fields(saved("coco", cells, tmp_path / "out.json"))
+    moved, drawn = back.labelled_regions[0], back.labelled_regions[1:]
+    assert moved.tolist() == [20, 10, 70, 60]
+    assert (drawn[:, 2:] - drawn[:, :2]).prod(1).sum() == pytest.approx(900, rel=0.06)
+    metadata = {FOUND_KEY: "", PICTURE_ID: picture_id(image), "pictures": {(): describe(field)}}
+    found = window.add_shapes(**cells_layer(field.cells, "found", metadata=metadata))
+    (searched,) = read_fields(saved("coco", found, tmp_path / "found.json"))
+    assert searched.labelled_regions is None, "the labels' regions say nothing of what a model searched"
+
+
+def test_cells_boxed_for_training_are_saved_with_the_regions_drawn_around_them(
+    window, picture: np.ndarray, cells: Cells, tmp_path: Path
+) -> None:
+    image = window.add_image(np.stack([picture, picture]), rgb=True, name="stack")
+    layer = add_cells(window, image, {(0,): cells, (1,): cells})
+    before = read_fields(saved("coco", layer, tmp_path / "before.json"))
+    assert [field.labelled_regions.tolist() for field in before] == [[], []]
+    add_regions(window, image).add(to_rectangles([[0, 0, 200, 100]], (1,)), shape_type="rectangle")
+    after = read_fields(saved("coco", layer, tmp_path / "after.json"))
+    assert [field.labelled_regions.tolist() for field in after] == [[], [[0, 0, 200, 100]]]

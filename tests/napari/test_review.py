@@ -10,22 +10,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.components import ViewerModel, _viewer_key_bindings
-from napari.layers import Shapes
+from napari.layers import Layer, Shapes
 from napari.layers._source import layer_source
 from napari.layers.shapes import _shapes_key_bindings
 from napari.utils.colormaps.standardize_color import transform_color
 from napari.utils.key_bindings import KeymapHandler, coerce_keybinding
 from napari.utils.shortcuts import default_shortcuts
 
-from bloodfilm.cells import Cells
+from bloodfilm.cells import Cells, Field, Scale
 from bloodfilm.errors import UserError
-from bloodfilm.io.coco import read_coco
+from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.table import read_csv
 from bloodfilm.napari.keys import keys, type_keys
-from bloodfilm.napari.layers import cells_layer, layer_cells, to_boxes
+from bloodfilm.napari.layers import METADATA_KEY, cells_layer, describe, layer_cells, to_boxes
+from bloodfilm.napari.reader import read_labels
 from bloodfilm.napari.recovery import restore, unsaved
 from bloodfilm.napari.review import Review
-from bloodfilm.napari.writer import write_coco_layer, write_csv_layer
+from bloodfilm.napari.tuning.fields import add_cells, cells_of
+from bloodfilm.napari.writer import layer_fields, write_coco_layer, write_csv_layer
 from bloodfilm.palette import colour
 from bloodfilm.review.journal import left, read
 from bloodfilm.review.states import kept
@@ -329,6 +331,49 @@ def test_what_was_not_saved_is_restored_and_goes_on(opened: Callable[[], tuple[V
     while again.can_undo:
         again.undo()
     np.testing.assert_array_equal(to_boxes(layer.data), to_boxes(opened()[1].layer.data)[[0, 2]])
+
+
+def test_a_restored_review_knows_the_file_of_its_picture(opened: Callable[[], tuple[ViewerModel, Review]]) -> None:
+    viewer, review = opened()
+    path = review.session.source
+    review.accept(review.ids)
+    viewer.layers.remove(review.layer)
+    ((replayed,), _) = unsaved(viewer.layers[0])
+    restored = restore(viewer, viewer.layers[0], replayed)
+    assert [field.path for field in layer_fields(restored.data, restored.as_layer_data_tuple()[1])] == [path]
+
+
+def test_a_restored_review_is_of_the_pictures_that_were_searched(
+    viewer_model: ViewerModel, cells: Cells, write_picture: Callable[[str], Path], tmp_path: Path
+) -> None:
+    fields = [Field(write_picture(name), cells[:0], 200, 160, name=name) for name in ("0.png", "1.png")]
+    write_coco(tmp_path / "labels.json", fields)
+    image = viewer_model.add_layer(Layer.create(*read_labels(str(tmp_path / "labels.json"))[0]))
+    found = replace(cells, scale=Scale((0.1, 0.1), 0.01, 30, True, (1, 1)), novelty=2.0)
+    told = {"picture": image.name, "pictures": {(1,): describe(Field(Path("1.png"), found, 200, 160, name="1.png"))}}
+    arguments = cells_layer(found, "cells", (1,), told)
+    review = Review.of(viewer_model.add_shapes(arguments.pop("data"), **arguments), viewer_model)
+    review.accept(review.ids)
+    viewer_model.layers.remove(review.layer)
+    ((replayed,), _) = unsaved(image)
+    restored = restore(viewer_model, image, replayed).metadata[METADATA_KEY]["pictures"]
+    assert list(restored) == [(1,)]
+    field = restored[1,]["field"]
+    assert (field.path, field.cells.scale, field.cells.novelty) == (fields[1].path, found.scale, found.novelty)
+
+
+def test_restored_cells_that_were_boxed_for_training_are_labelled_nowhere_yet(viewer_model, cells: Cells) -> None:
+    image = viewer_model.add_image(np.zeros((160, 200, 3), np.uint8), rgb=True, name="field")
+    review = Review.of(add_cells(viewer_model, image, {(): cells}), viewer_model)
+    review.accept(review.ids)
+    viewer_model.layers.remove(review.layer)
+    ((replayed,), _) = unsaved(image)
+    viewer_model.layers.remove(image)
+    again = viewer_model.add_image(np.zeros((160, 200, 3), np.uint8), rgb=True, name="field")
+    restored = restore(viewer_model, again, replayed)
+    assert cells_of(viewer_model, again) is restored
+    (field,) = layer_fields(restored.data, restored.as_layer_data_tuple()[1])
+    assert field.labelled_regions.shape == (0, 4)
 
 
 def test_a_broken_line_is_named_and_what_is_before_it_restored(

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from bloodfilm.cells import Field
+from bloodfilm.io.coco import write_coco
 from bloodfilm.io.table import write_csv
 from bloodfilm.napari.layers import cells_layer
 from bloodfilm.napari.review import Review
@@ -64,6 +66,27 @@ def test_the_model_reads_a_box_that_was_drawn(panel: ReviewWidget, qtbot) -> Non
     assert np.isfinite(layer.features.iloc[-1]["nuclear_shape_score"]) or drawn["nuclear_shape"] == "not predicted"
     assert drawn["score"] == 1 and drawn["review"] == ""
     assert panel.message.text() == ""
+
+
+def test_the_model_reads_the_picture_below_the_cells(panel: ReviewWidget, field: Field, tmp_path) -> None:
+    for number, size in enumerate(((200, 160), (100, 90))):
+        path = tmp_path / str(number) / "field.png"
+        path.parent.mkdir()
+        Pillow.new("RGB", size).save(path)
+        write_coco(path.with_name("labels.json"), [Field(path, field.cells[:1], *size, name="field.png")])
+        *_, layer = panel.viewer.open(str(path.with_name("labels.json")), plugin="bloodfilm")
+    review = Review.of(layer, panel.viewer)
+    image, part = panel._picture_of(review, review.ids)
+    assert (image.name, part.load().shape) == ("labels [1]", (90, 100, 3))
+
+
+def test_why_the_model_cannot_read_is_told_once(panel: ReviewWidget, qtbot, monkeypatch) -> None:
+    monkeypatch.setattr("bloodfilm.napari.pictures.MAX_BYTES", 1000)
+    review = Review.of(open_sample(panel.viewer))
+    with qtbot.captureExceptions() as uncaught:
+        review.reading_wanted.emit(review.ids[:1])
+        qtbot.waitUntil(lambda: "too many at once" in panel.message.text() and panel.read.isEnabled())
+    assert uncaught == []
 
 
 def test_what_was_not_saved_of_labels_without_pictures_is_offered_when_they_open(panel, tmp_path, cells) -> None:

@@ -203,3 +203,9 @@ def test_suggested_regions_are_taken_or_skipped_one_by_one(panel: TrainWidget, q
     _, gone, _ = section.suggestions.proposals[0]
     panel.viewer.layers.remove(gone)
     assert all(image is not gone for _, image, _ in section.suggestions.proposals)
+
+
+def test_a_picture_that_is_too_large_to_be_searched_is_told(panel: TrainWidget, qtbot, monkeypatch) -> None:
+    monkeypatch.setattr("bloodfilm.napari.pictures.MAX_BYTES", 1000)
+    panel.label.suggest.click()
+    qtbot.waitUntil(lambda: "320 x 240 px are too many at once" in panel.label.words.text())

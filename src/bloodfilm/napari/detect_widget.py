@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import Counter
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import napari.layers
@@ -23,12 +23,19 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider
 
-from bloodfilm.cells import Field
 from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
 from bloodfilm.napari.detect_job import DetectJob
-from bloodfilm.napari.layers import METADATA_KEY, cells_layer, describe, spatial
+from bloodfilm.napari.layers import (
+    FOUND_KEY,
+    METADATA_KEY,
+    PICTURE_ID,
+    cells_layer,
+    describe,
+    picture_id,
+    spatial,
+)
 from bloodfilm.napari.model_box import ModelBox
 from bloodfilm.napari.review import Review
 from bloodfilm.palette import colour
@@ -43,8 +50,6 @@ WHOLE, VIEW, RECTANGLE = "whole picture", "current view", "drawn rectangles"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 UNLIKE = "Unlike the pictures that the model learned from: check what it found"
 REGION_KEY = "bloodfilm_region"
-FOUND_KEY = "found"
-"""Of a layer's metadata: what the panel says of its result beside the counts."""
 
 
 class DetectWidget(QWidget):
@@ -196,16 +201,17 @@ class DetectWidget(QWidget):
         if layer not in self.viewer.layers:
             self._say("The picture was removed; nothing was kept.")
             return
-        told, cells = pictures.described(layer, index), outcome.cells
+        cells = outcome.cells
         details = [str(cells.scale)] if cells.scale else []
         if (cells.novelty or 0) > 1:
             details.append(f"<span style='color:#e0a030'>{UNLIKE} (novelty {cells.novelty:.1f})</span>")
         details.append(f"{outcome.seconds:.2f} s on {outcome.running_on}")
-        field = Field(Path(told["name"]), outcome.cells, told["width"], told["height"], name=told["name"])
+        field = replace(pictures.field_of(layer, index), cells=cells)
         metadata = {
             "provenance": outcome.provenance,
             "pictures": {index: describe(field)},
             "picture": layer.name,
+            PICTURE_ID: picture_id(layer),
             "source": layer.source.path,
             FOUND_KEY: "<br>".join(details),
         }

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bloodfilm.cells import Cells, Field, Scale
+from bloodfilm.io.polygons import rectangles
 from bloodfilm.palette import colour
 from bloodfilm.review.edits import ID
 from bloodfilm.review.rules import blank_value
@@ -20,12 +21,19 @@ from bloodfilm.review.states import with_review
 from bloodfilm.vocabulary import LLD, NOT_PREDICTED, Vocabulary
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
+    from napari.layers import Layer, Shapes
 
 METADATA_KEY = "bloodfilm"
 REGIONS_KEY = "labelled_regions"
 ORIGIN = ("patient", "field", "magnification", "diagnosis")
 UM_PER_PX = "um_per_px"
+PICTURE_ID = "picture_id"
+"""Of a layer's metadata: the picture that it was made for, whatever that is called now."""
+
+FOUND_KEY = "found"
+"""Of a layer's metadata: what the Detect panel says of its result beside the counts."""
+
+ELLIPSE = np.linspace(0, 2 * np.pi, 32, endpoint=False)
 SPATIAL = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -40,6 +48,14 @@ def to_boxes(shapes: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
     """Return the bounding boxes (N, 4) as x0, y0, x1, y1 of shapes of any kind."""
     boxes = [[*shape[:, [-1, -2]].min(0), *shape[:, [-1, -2]].max(0)] for shape in map(np.asarray, shapes)]
     return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def by_index(shapes: Sequence[npt.NDArray[Any]]) -> dict[tuple[int, ...], list[int]]:
+    """Return the numbers of the shapes on each picture of the stack."""
+    rows: dict[tuple[int, ...], list[int]] = {}
+    for row, shape in enumerate(shapes):
+        rows.setdefault(tuple(int(v) for v in np.rint(np.asarray(shape)[0, :-2])), []).append(row)
+    return rows
 
 
 def new_ids(count: int) -> list[str]:
@@ -105,8 +121,16 @@ def shapes_arguments(
     }
 
 
-def regions_layer(picture: str, ndim: int) -> dict[str, Any]:
-    """Return the arguments of a Shapes layer for the parts of the picture of that name in which cells are labelled."""
+def picture_id(layer: Layer) -> str:
+    """Return what the layers on the picture `layer` have as their `PICTURE_ID`."""
+    return str(layer.metadata.get(METADATA_KEY, {}).get(PICTURE_ID, layer.unique_id))
+
+
+def regions_layer(picture: str, ndim: int, of: str) -> dict[str, Any]:
+    """Return the arguments of a Shapes layer for the parts in which cells are labelled of a picture.
+
+    `of` is the picture's `PICTURE_ID`.
+    """
     return {
         "name": f"{picture} labelled regions",
         "ndim": ndim,
@@ -114,8 +138,29 @@ def regions_layer(picture: str, ndim: int) -> dict[str, Any]:
         "edge_color": "white",
         "edge_width": 2,
         "face_color": "transparent",
-        "metadata": {METADATA_KEY: {REGIONS_KEY: True, "picture": picture}},
+        "metadata": {METADATA_KEY: {REGIONS_KEY: True, "picture": picture, PICTURE_ID: of}},
     }
+
+
+def labelled_regions(layer: Shapes | None, rows: Sequence[int], size: tuple[float, float]) -> npt.NDArray[np.float32]:
+    """Return the shapes of a layer as rectangles (R, 4), cut at the edges of a picture of `size`."""
+    parts = [np.empty((0, 4), np.float32)]
+    shapes, kinds = (layer.data, layer.shape_type) if layer is not None else ([], [])
+    for row in rows:
+        shape, kind = np.asarray(shapes[row])[:, -2:], kinds[row]
+        if kind == "rectangle" and _upright(shape):
+            parts.append(to_boxes([shape]))
+            continue
+        if kind == "ellipse":
+            middle, half = shape.mean(0), np.ptp(shape, axis=0) / 2
+            shape = middle + half * np.stack((np.sin(ELLIPSE), np.cos(ELLIPSE)), 1)
+        parts.append(rectangles(shape[:, ::-1].ravel()))
+    boxes = np.clip(np.concatenate(parts), 0, np.array(size * 2, np.float32))
+    return np.asarray(boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)], np.float32)
+
+
+def _upright(shape: npt.NDArray[Any]) -> bool:
+    return all(len(np.unique(shape[:, axis].round(2))) == 2 for axis in (0, 1))
 
 
 def describe(field: Field) -> dict[str, Any]:
@@ -128,8 +173,9 @@ def plain(told: dict[str, Any]) -> dict[str, Any]:
     """Return what `describe` tells of a picture and its search as plain values; `described` is the way back."""
     kept = {name: told[name] for name in ("name", "width", "height")}
     if "field" in told:
-        cells = told["field"].cells
+        cells, regions = told["field"].cells, told["field"].labelled_regions
         kept |= {"scale": cells.scale and asdict(cells.scale), "novelty": cells.novelty}
+        kept["labelled_regions"] = None if regions is None else regions.tolist()
     return kept
 
 
@@ -140,7 +186,11 @@ def described(kept: dict[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
     if scale:
         scale = Scale(**scale | {name: tuple(scale[name]) for name in ("um_per_px", "resized")})
     cells = replace(Cells.empty(vocabulary), scale=scale, novelty=kept.get("novelty"))
-    return told | {"field": Field(Path(told["name"]), cells, told["width"], told["height"], name=told["name"])}
+    field = Field(Path(told["name"]), cells, told["width"], told["height"], name=told["name"])
+    regions = kept.get("labelled_regions")
+    if regions is not None:
+        field = replace(field, labelled_regions=np.array(regions, np.float32).reshape(-1, 4))
+    return told | {"field": field}
 
 
 def layer_vocabulary(metadata: dict[str, Any]) -> Vocabulary:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pint import DimensionalityError
 
-from bloodfilm.cells import Cells, inside
+from bloodfilm.cells import Cells, Field, inside
 from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import METADATA_KEY, to_boxes
 
@@ -88,18 +88,17 @@ def current_picture(layer: Image, viewer: ViewerModel) -> tuple[Any, tuple[int, 
     return data[index], index
 
 
-def described(layer: Image, index: tuple[int, ...]) -> dict[str, Any]:
-    """Return name, width and height of the picture at `index` of `layer`."""
+def field_of(layer: Image, index: tuple[int, ...]) -> Field:
+    """Return the picture at `index` of `layer` as a field without cells; its path is absolute if it is a file."""
     known = layer.metadata.get(METADATA_KEY, {}).get("pictures", {})
     if index in known:
-        return {key: known[index][key] for key in ("name", "width", "height")}
-    data = full_resolution(layer)
-    height, width = data.shape[layer.ndim - 2 : layer.ndim]
-    if index:
-        name = f"{layer.name}[{', '.join(map(str, index))}]"
+        field: Field = known[index]["field"]
+        name, width, height, path = field.name, field.width, field.height, field.path
     else:
-        name = Path(layer.source.path).name if layer.source.path else layer.name
-    return {"name": name, "width": int(width), "height": int(height)}
+        height, width = map(int, full_resolution(layer).shape[layer.ndim - 2 : layer.ndim])
+        path = Path("" if index else layer.source.path or "")
+        name = path.name or (f"{layer.name}[{', '.join(map(str, index))}]" if index else layer.name)
+    return Field(path.absolute() if path.is_file() else Path(name), Cells.empty(), width, height, name=name)
 
 
 def pixel_size(layer: Image) -> float | None:

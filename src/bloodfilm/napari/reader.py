@@ -18,7 +18,16 @@ from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.io.lld.discover import looks_like_lld
 from bloodfilm.io.lld.pictures import picture_size
 from bloodfilm.io.table import aligned
-from bloodfilm.napari.layers import METADATA_KEY, ORIGIN, cells_layer, describe, regions_layer, to_rectangles
+from bloodfilm.napari.layers import (
+    METADATA_KEY,
+    ORIGIN,
+    PICTURE_ID,
+    cells_layer,
+    describe,
+    new_ids,
+    regions_layer,
+    to_rectangles,
+)
 from bloodfilm.vocabulary import NOT_ANNOTATED, Vocabulary
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -79,17 +88,18 @@ def _stack(
     placed = _placed(group)
     ndim = len(placed[0][0]) + 2
     pictures = {index: describe(field) for index, field in placed}
+    (picture_id,) = new_ids(1)
     layers: list[LayerData] = []
     if any(size):
-        layers.append(_image(placed, name, size, report))
+        layers.append(_image(placed, name, size, {"report": report, PICTURE_ID: picture_id}))
 
     sparse = [(index, field.labelled_regions) for index, field in placed if field.labelled_regions is not None]
     if sparse:
         rectangles = [r for index, regions in sparse for r in to_rectangles(regions, index)]
-        layers.append((rectangles, regions_layer(name, ndim), "shapes"))
+        layers.append((rectangles, regions_layer(name, ndim, picture_id), "shapes"))
 
     cells = concatenate(aligned([_with_origin(field) for field in group]))
-    metadata = {"pictures": pictures, "source": str(path), "picture": name, "provenance": info}
+    metadata = {"pictures": pictures, "source": str(path), "picture": name, "provenance": info, PICTURE_ID: picture_id}
     arguments = cells_layer(cells, f"{name} cells", placed[0][0], metadata, NOT_ANNOTATED)
     del arguments["data"]
     rectangles = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]
@@ -105,7 +115,7 @@ def read_pictures(folder: Path) -> list[LayerData]:
     layers = []
     for (height, width), group in groups.items():
         title = folder.name if len(groups) == 1 else f"{folder.name} {width} x {height}"
-        layers.append(_image(_placed(group), title, (height, width)))
+        layers.append(_image(_placed(group), title, (height, width), {"report": ""}))
     return layers
 
 
@@ -114,9 +124,9 @@ def _placed(group: list[Field]) -> list[tuple[Index, Field]]:
     return [((i,), field) for i, field in enumerate(group)] if len(group) > 1 else [((), group[0])]
 
 
-def _image(placed: list[tuple[Index, Field]], name: str, size: tuple[int, int], report: str = "") -> LayerData:
+def _image(placed: list[tuple[Index, Field]], name: str, size: tuple[int, int], told: dict[str, str]) -> LayerData:
     pictures = {index: describe(field) for index, field in placed}
-    about = {METADATA_KEY: {"pictures": pictures, "report": report}}
+    about = {METADATA_KEY: {"pictures": pictures, **told}}
     picture = _lazy([field.path for _, field in placed], size)
     return picture, {"name": name, "rgb": True, "metadata": about}, "image"
 

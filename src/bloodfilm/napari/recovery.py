@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Shapes
+from napari.layers import Image, Shapes
 
-from bloodfilm.napari.layers import METADATA_KEY, described, layer_vocabulary, shapes_arguments, spatial
-from bloodfilm.napari.pictures import full_resolution
+from bloodfilm.napari.layers import (
+    METADATA_KEY,
+    PICTURE_ID,
+    described,
+    layer_vocabulary,
+    picture_id,
+    shapes_arguments,
+    spatial,
+)
+from bloodfilm.napari.pictures import field_of, full_resolution
 from bloodfilm.napari.review import Review
 from bloodfilm.review.edits import ID, KIND, SHAPE, VERTICES
 from bloodfilm.review.journal import Journal, JournalError, Replayed, left, read, start_again
@@ -49,8 +58,8 @@ def restore(viewer: ViewerModel, on: Layer, replayed: Replayed) -> Shapes:
     journal = start_again(replayed, source, name) if replayed.problem else Journal.resume(replayed)
     features = table.drop(columns=list(SHAPE)).reset_index(names=ID)
     known = _metadata(about["metadata"])
-    seen = on.metadata.get(METADATA_KEY, {}).get("pictures", {})
-    metadata = {METADATA_KEY: known | {"pictures": known.get("pictures", {}) | seen}}
+    pictures = {index: _found_again(told, on, index) for index, told in known.get("pictures", {}).items()}
+    metadata = {METADATA_KEY: known | {"pictures": pictures, PICTURE_ID: picture_id(on)}}
     vocabulary = layer_vocabulary(metadata)
     arguments = shapes_arguments(list(table[VERTICES]), features, vocabulary, about["name"], about["ndim"])
     arguments |= {"shape_type": list(table[KIND]) or "rectangle", "metadata": metadata} | spatial(on)
@@ -60,6 +69,16 @@ def restore(viewer: ViewerModel, on: Layer, replayed: Replayed) -> Shapes:
     viewer.add_layer(layer)
     Review.of(layer, viewer)
     return layer
+
+
+def _found_again(told: dict[str, Any], on: Layer, index: tuple[int, ...]) -> dict[str, Any]:
+    """Return what the journal told of a picture, with what `on` knows of its file and its labels."""
+    field = on.metadata.get(METADATA_KEY, {}).get("pictures", {}).get(index, {}).get("field")
+    if field is not None:
+        return told | {"field": replace(field, cells=told["field"].cells)}
+    if isinstance(on, Image):
+        return told | {"field": replace(told["field"], path=field_of(on, index).path)}
+    return told
 
 
 def _source(layer: Layer) -> tuple[Path | None, str]:

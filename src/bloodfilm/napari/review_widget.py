@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
+from bloodfilm.napari.gallery.crops import picture_below
 from bloodfilm.napari.keys import GROUPS, keys
 from bloodfilm.napari.layers import METADATA_KEY, to_boxes
 from bloodfilm.napari.model_box import ModelBox
@@ -157,9 +158,14 @@ class ReviewWidget(QWidget):
             return
         boxes = to_boxes(list(review.table.loc[ids, VERTICES])) - [part.x, part.y] * 2
         size, model = pictures.pixel_size(image), self.model.model
-        worker = create_worker(
-            lambda: self._process.read_boxes(part.load(), boxes, model, "auto", size), _start_thread=False
-        )
+
+        def read() -> Outcome | str | None:
+            try:
+                return self._process.read_boxes(part.load(), boxes, model, "auto", size)
+            except (UserError, RuntimeError, OSError) as error:
+                return str(error)
+
+        worker = create_worker(read, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(lambda outcome: self._on_read(review, ids, outcome))
         worker.errored.connect(lambda error: self._say(str(error)))
         self._say("Reading…")
@@ -167,7 +173,10 @@ class ReviewWidget(QWidget):
         worker.finished.connect(lambda: self.read.setEnabled(True))
         worker.start()
 
-    def _on_read(self, review: Review, ids: list[str], outcome: Outcome | None) -> None:
+    def _on_read(self, review: Review, ids: list[str], outcome: Outcome | str | None) -> None:
+        if isinstance(outcome, str):
+            self._say(outcome)
+            return
         there = [row for row, cell in enumerate(ids) if cell in review.table.index]
         if outcome is None or not there:
             return
@@ -179,9 +188,7 @@ class ReviewWidget(QWidget):
 
     def _picture_of(self, review: Review, ids: list[str]) -> tuple[Image, pictures.Part]:
         """Return the picture that the cells lie on, and the part of it around them."""
-        images = [layer for layer in self.viewer.layers if isinstance(layer, napari.layers.Image)]
-        known = review.layer.metadata[METADATA_KEY]
-        image = next((each for each in images if each.name == known.get("picture")), images[0] if images else None)
+        image = picture_below(review.layer, list(self.viewer.layers))
         if image is None:
             raise UserError("Open the picture of these cells: the model reads its pixels.")
         return image, pictures.around(image, list(review.table.loc[ids, VERTICES]))

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import napari.layers
 import numpy as np
 import pandas as pd
 from napari.utils.notifications import show_info
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
+from bloodfilm.io.files import way_to
 from bloodfilm.io.formats import FORMATS, losses, write_fields
-from bloodfilm.napari.layers import METADATA_KEY, ORIGIN, REGIONS_KEY, layer_cells
+from bloodfilm.napari.layers import (
+    FOUND_KEY,
+    METADATA_KEY,
+    ORIGIN,
+    PICTURE_ID,
+    REGIONS_KEY,
+    by_index,
+    labelled_regions,
+    layer_cells,
+)
 from bloodfilm.napari.review import Review
+
+if TYPE_CHECKING:
+    from napari.layers import Shapes
 
 WHOLE = ("coco", "csv")
 """Formats that hold all of a review: saving as one of them ends its journal."""
@@ -31,24 +43,27 @@ def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
     UserError
         If the layer shows labelled regions, not cells.
     """
-    rows = defaultdict(list)
-    for row, shape in enumerate(data):
-        rows[tuple(int(v) for v in np.rint(np.asarray(shape)[0, :-2]))].append(row)
+    rows = by_index(data)
     features = pd.DataFrame(meta.get("features", {}), index=range(len(data)))
     metadata = meta.get("metadata", {})
     about = metadata.get(METADATA_KEY, {})
     if about.get(REGIONS_KEY):
         raise UserError(f"{meta.get('name')} shows labelled regions: save the layer of the cells, which knows them.")
-    pictures = about.get("pictures", {})
+    pictures, regions = about.get("pictures", {}), _regions_of(about)
+    drawn = by_index(regions.data if regions is not None else [])
+    whole = "model" not in about.get("provenance", {})
     fields = []
     for index in sorted(set(rows) | set(pictures)):
         picture = pictures.get(index, {})
         size = picture.get("width") or np.inf, picture.get("height") or np.inf
-        cells = layer_cells([data[r] for r in rows[index]], features.iloc[rows[index]], metadata, size)
+        here = rows.get(index, [])
+        cells = layer_cells([data[r] for r in here], features.iloc[here], metadata, size)
         name = picture.get("name") or f"{meta.get('name', 'picture')}{list(index) if index else ''}"
         far = np.ceil(cells.boxes[:, 2:].max(0, initial=1)).astype(int).tolist()
         width, height = picture.get("width") or far[0], picture.get("height") or far[1]
         known = picture.get("field") or Field(Path(name), cells[:0], width, height, name=name)
+        if index in drawn or (regions is not None and (known.is_labelled_in_part or not whole)):
+            known = replace(known, labelled_regions=labelled_regions(regions, drawn.get(index, []), size))
         derived = {"diameter_um"} if known.cells.scale else set()
         derived |= set(ORIGIN) if known.origin else set()
         extra = {column: values for column, values in cells.extra.items() if column not in derived}
@@ -57,11 +72,28 @@ def layer_fields(data: Any, meta: dict[str, Any]) -> list[Field]:
     return fields
 
 
+def _regions_of(about: dict[str, Any]) -> Shapes | None:
+    """Return the layer of labelled regions on the picture of the cells that `about` tells of, if napari shows one.
+
+    What was found on a picture that has labels has none: the regions are those of the labels.
+    """
+    viewer = napari.current_viewer()
+    if viewer is None or PICTURE_ID not in about:
+        return None
+    shapes = [layer for layer in viewer.layers if isinstance(layer, napari.layers.Shapes)]
+    beside = [each for each in shapes if each.metadata.get(METADATA_KEY, {}).get(PICTURE_ID) == about[PICTURE_ID]]
+    labels = next((each for each in beside if "class" in each.features), None)
+    if FOUND_KEY in about and labels is not None and labels.metadata[METADATA_KEY] is not about:
+        return None
+    return next((each for each in beside if REGIONS_KEY in each.metadata[METADATA_KEY]), None)
+
+
 def _way(fields: list[Field], folder: Path) -> dict[str, str]:
     """Return how to go from `folder` to the pictures, if one folder has them all by their names."""
     named = [field for field in fields if field.path.is_file() and field.path.as_posix().endswith(field.name)]
-    homes = {field.path.parents[len(Path(field.name).parts) - 1] for field in named}
-    return {"pictures": Path(os.path.relpath(homes.pop(), folder)).as_posix()} if len(homes) == 1 else {}
+    relative = [field for field in named if not Path(field.name).is_absolute()]
+    homes = {field.path.parents[len(Path(field.name).parts) - 1] for field in relative}
+    return {"pictures": way_to(homes.pop(), folder)} if len(homes) == 1 else {}
 
 
 def _save(kind: str, path: str, data: Any, meta: dict[str, Any]) -> list[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 import pytest
-from napari.layers import Image
+from napari.layers import Image, Shapes
 from qtpy.QtGui import QImage
 
-from bloodfilm.napari.gallery.crops import GREY, Crops, Cutter, Place
+from bloodfilm.napari.gallery.crops import GREY, Crops, Cutter, Place, picture_below
 from bloodfilm.napari.gallery.layer_cells import LayerCells
+from bloodfilm.napari.layers import METADATA_KEY, PICTURE_ID, picture_id
 
 SIZE = 32
 PLACE = Place(60.0, 50.0, SIZE)
@@ -105,8 +106,6 @@ def test_a_picture_that_cannot_be_read_leaves_grey(qtbot) -> None:
 
 @pytest.mark.parametrize("scale", [(1, 1), (0.5, 0.25)])
 def test_cells_are_found_on_a_picture_of_another_scale(cells, picture: np.ndarray, scale) -> None:
-    from napari.layers import Shapes
-
     from bloodfilm.napari.layers import cells_layer
 
     arguments = cells_layer(cells, "cells")
@@ -115,3 +114,11 @@ def test_cells_are_found_on_a_picture_of_another_scale(cells, picture: np.ndarra
     place = LayerCells(layer).places(image, (0.0, 0.0))[0]
     assert (place.x, place.y) == pytest.approx((35 / scale[1], 50 / scale[0]))
     assert place.index == ()
+
+
+def test_cells_lie_on_the_picture_that_they_were_made_for_else_on_that_of_their_name_else_below_them() -> None:
+    one, two = Image(np.zeros((8, 8)), name="one"), Image(np.zeros((8, 8)), name="two")
+    made = Shapes(ndim=2, name="two cells", metadata={METADATA_KEY: {PICTURE_ID: picture_id(one)}})
+    named, other = Shapes(ndim=2, name="one cells"), Shapes(ndim=2, name="cells")
+    layers = [one, two, made, named, other]
+    assert [picture_below(cells, layers) for cells in (made, named, other)] == [one, one, two]

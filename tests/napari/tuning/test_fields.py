@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
+from napari.layers._source import layer_source
 from PIL import Image as Pillow
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import write_coco
-from bloodfilm.napari.layers import cells_layer, to_rectangles
+from bloodfilm.napari.layers import cells_layer, describe, to_rectangles
 from bloodfilm.napari.reader import read_labels
 from bloodfilm.napari.review import Review
 from bloodfilm.napari.tuning.fields import (
@@ -121,6 +122,15 @@ def test_regions_of_any_shape_become_rectangles_of_about_their_area(viewer: View
     assert sides.prod(1).sum() == pytest.approx({"polygon": 800, "ellipse": 1257}[kind], rel=0.06)
 
 
+def test_shapes_without_area_are_no_cells(viewer: ViewerModel) -> None:
+    image = viewer.layers["one"]
+    cells = add_cells(viewer, image, {(): found()})
+    cells.add([[20, 5], [20, 25]], shape_type="line")
+    cells.add(to_rectangles([[60, 10, 70, 20]]), shape_type="rectangle")
+    (labelled,) = collect(viewer, [image])
+    np.testing.assert_array_equal(labelled.field.cells.boxes, [*BOXES, [60, 10, 70, 20]])
+
+
 def test_regions_are_cut_at_the_edge_of_the_picture(viewer: ViewerModel) -> None:
     image = viewer.layers["one"]
     add_regions(viewer, image).add(to_rectangles([[60, 50, 140, 120], [200, 0, 220, 20]]), shape_type="rectangle")
@@ -141,6 +151,51 @@ def test_each_picture_of_a_stack_is_a_field_of_its_own(viewer_model: ViewerModel
     written = one.write(tmp_path / "pictures", 1)
     assert np.asarray(Pillow.open(written.path)).max() == 51
     assert written.path != two.write(tmp_path / "pictures", 2).path
+
+
+def found_on(viewer: ViewerModel, image: Image, name: str) -> None:
+    """Add cells on `image` that know no more of its file than a name."""
+    told = {"picture": image.name, "pictures": {(): describe(Field(Path(name), found(), 100, 80, name=name))}}
+    viewer.add_shapes(**cells_layer(found(), f"{image.name} cells", metadata=told))
+
+
+def test_training_reads_the_picture_that_is_shown(
+    viewer_model: ViewerModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, other = tmp_path / "shown" / "1.jpg", tmp_path / "other" / "1.jpg"
+    for path in (shown, other):
+        path.parent.mkdir()
+        Pillow.fromarray(np.full((80, 100, 3), 200, np.uint8)).save(path)
+    monkeypatch.chdir(other.parent)
+    with layer_source(path=str(shown)):
+        image = viewer_model.add_image(np.full((80, 100, 3), 200, np.uint8), rgb=True, name="1")
+    found_on(viewer_model, image, "1.jpg")
+    (labelled,) = collect(viewer_model, [image])
+    assert labelled.write(tmp_path / "pictures", 0).path == shown
+
+
+def test_a_picture_that_is_no_file_is_written_for_training(viewer: ViewerModel, tmp_path: Path) -> None:
+    found_on(viewer, viewer.layers["one"], "one")
+    (labelled,) = collect(viewer, [viewer.layers["one"]])
+    assert (np.asarray(Pillow.open(labelled.write(tmp_path, 0).path)) == 200).all()
+
+
+def test_files_of_one_title_keep_their_labels_apart(viewer_model: ViewerModel, tmp_path: Path) -> None:
+    for number in range(2):
+        path = tmp_path / str(number) / "a.png"
+        path.parent.mkdir()
+        Pillow.fromarray(np.full((80, 100, 3), 200, np.uint8)).save(path)
+        field = Field(path, found()[: 1 + number], 100, 80, name="a.png", labelled_regions=REGION)
+        write_coco(path.with_name("labels.json"), [field])
+        for each in read_labels(str(path.with_name("labels.json"))):
+            viewer_model.add_layer(Layer.create(*each))
+    images = [layer for layer in viewer_model.layers if isinstance(layer, Image)]
+    assert [image.name for image in images] == ["labels", "labels [1]"]
+    assert [cells_of(viewer_model, image).nshapes for image in images] == [1, 2]
+    assert [regions_of(viewer_model, image).name for image in images] == [
+        "labels labelled regions",
+        "labels labelled regions [1]",
+    ]
 
 
 def test_labels_read_from_a_file_hold_everywhere(viewer_model: ViewerModel, tmp_path: Path) -> None:

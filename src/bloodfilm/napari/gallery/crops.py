@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage
 
 from bloodfilm.napari.gallery.table import bare
+from bloodfilm.napari.layers import METADATA_KEY, PICTURE_ID, picture_id
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -168,11 +169,16 @@ class Crops(QObject):
 
 
 def picture_below(cells: Layer, layers: list[Layer]) -> Image | None:
-    """Return the Image layer that `cells` lie on: the one they are named after, else the highest below them, or any."""
+    """Return the Image layer that `cells` lie on.
+
+    That is the one they were made for, else that they are named after, else the highest below them, or any.
+    """
     from napari.layers import Image
 
     layers = [bare(layer) for layer in layers]
     place = layers.index(cells)
     pictures = [layer for layer in [*layers[place + 1 :], *layers[:place]] if isinstance(layer, Image)]
+    known = cells.metadata.get(METADATA_KEY, {}).get(PICTURE_ID)
+    own = [layer for layer in pictures if picture_id(layer) == known]
     named = [layer for layer in pictures if cells.name == f"{layer.name} cells"]
-    return next(reversed(named or pictures), None)
+    return next(reversed(own or named or pictures), None)

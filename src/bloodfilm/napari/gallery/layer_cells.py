@@ -12,13 +12,13 @@ import pandas as pd
 from bloodfilm.napari.gallery.colouring import Colouring, faded
 from bloodfilm.napari.gallery.crops import Place
 from bloodfilm.napari.gallery.table import TYPE, bounds, cell_table, squeeze, um_per_px
-from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary
+from bloodfilm.napari.layers import layer_vocabulary
 from bloodfilm.napari.shapes import recolour
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer, Shapes
 
-COLOUR_BY = "colour_by"
+COLOUR_BY = "bloodfilm_colour_by"
 MARGIN, OUTLIER = 1.15, 1.25
 """Side of a crop over that of the largest cell, which all share, so that sizes can be compared, but for outliers."""
 
@@ -34,12 +34,12 @@ class LayerCells:
     @property
     def colour_by(self) -> str:
         """Column that colours the boxes: the layer remembers it."""
-        chosen = self.layer.metadata.get(METADATA_KEY, {}).get(COLOUR_BY, TYPE)
+        chosen = self.layer.metadata.get(COLOUR_BY, TYPE)
         return chosen if chosen in self.table else TYPE
 
     @colour_by.setter
     def colour_by(self, column: str) -> None:
-        self.layer.metadata.setdefault(METADATA_KEY, {})[COLOUR_BY] = column
+        self.layer.metadata[COLOUR_BY] = column
         self._colour()
 
     def reload(self) -> None:

@@ -39,7 +39,14 @@ class Measurer(QObject):
             job = measuring(image, cells, row)
         except UserError:
             return
-        worker = create_worker(job, _start_thread=False)
+
+        def run() -> Measured:
+            try:
+                return job()
+            except (UserError, OSError, ValueError) as error:
+                return Measured({}, [], str(error))
+
+        worker = create_worker(run, _start_thread=False, _ignore_errors=True)
         worker.returned.connect(lambda found: self._tell(wanted, row, found))
         worker.errored.connect(lambda error: self._tell(wanted, row, Measured({}, [], str(error))))
         worker.start()

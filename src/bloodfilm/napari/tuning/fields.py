@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,31 +17,31 @@ from bloodfilm.cells import Cells, Field, concatenate
 from bloodfilm.errors import UserError
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import SUFFIXES, as_rgb
-from bloodfilm.io.polygons import rectangles
 from bloodfilm.napari.layers import (
     METADATA_KEY,
+    PICTURE_ID,
     REGIONS_KEY,
+    by_index,
     cells_layer,
+    describe,
+    labelled_regions,
     layer_vocabulary,
+    picture_id,
     regions_layer,
     spatial,
     to_boxes,
     to_rectangles,
 )
-from bloodfilm.napari.pictures import described, full_resolution
+from bloodfilm.napari.pictures import Part, field_of, full_resolution
 from bloodfilm.napari.reader import get_reader, read_pictures
 from bloodfilm.review.states import REJECTED, REVIEW
-from bloodfilm.vocabulary import LLD, NOT_ANNOTATED
+from bloodfilm.vocabulary import NOT_ANNOTATED
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Shapes
 
 Index = tuple[int, ...]
-PICTURE_ID = "picture_id"
-"""Of a layer's metadata: the picture that it was made for, whatever that is called now."""
-
-ELLIPSE = np.linspace(0, 2 * np.pi, 32, endpoint=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,14 @@ def indices(image: Image) -> list[Index]:
 
 
 def pixels(image: Image, index: Index) -> npt.NDArray[Any]:
-    """Return the picture at `index` of `image` (H, W) or (H, W, C)."""
-    return np.asarray(full_resolution(image)[index])
+    """Return the picture at `index` of `image` (H, W) or (H, W, C).
+
+    Raises
+    ------
+    UserError
+        If it is too large to be read at once.
+    """
+    return Part(full_resolution(image)[index], 0, 0, index).load()
 
 
 def cells_of(viewer: ViewerModel, image: Image) -> Shapes | None:
@@ -94,7 +101,7 @@ def layers_on(viewer: ViewerModel, image: Image) -> list[Shapes]:
             return False
         about = layer.metadata[METADATA_KEY]
         if PICTURE_ID in about:
-            return bool(about[PICTURE_ID] == str(image.unique_id))
+            return bool(about[PICTURE_ID] == picture_id(image))
         picture = about.get("picture")
         return layer.ndim == image.ndim and (picture == image.name or (picture is None and alone))
 
@@ -129,19 +136,21 @@ def add_regions(viewer: ViewerModel, image: Image) -> Shapes:
     """Return the layer of labelled regions of `image`, made now if there is none."""
     if (layer := regions_of(viewer, image)) is not None:
         return layer
-    layer = viewer.add_shapes(**regions_layer(image.name, image.ndim), **spatial(image))
-    layer.metadata[METADATA_KEY][PICTURE_ID] = str(image.unique_id)
-    return layer
+    return viewer.add_shapes(**regions_layer(image.name, image.ndim, picture_id(image)), **spatial(image))
 
 
 def add_cells(viewer: ViewerModel, image: Image, found: dict[Index, Cells] | None = None) -> Shapes:
-    """Return the layer of cells of `image`; if there is none, make one with what was `found` by a model."""
+    """Return the layer of cells of `image`; if there is none, make one with what was `found` by a model.
+
+    Nothing of its pictures is labelled until a region is drawn.
+    """
     if (layer := cells_of(viewer, image)) is not None:
         return layer
     found = {index: cells for index, cells in (found or {}).items() if len(cells)}
-    names = {index: described(image, index) for index in indices(image)}
-    metadata = {"pictures": names, "picture": image.name, "source": image.source.path, "provenance": {"model": ""}}
-    metadata[PICTURE_ID] = str(image.unique_id)
+    nowhere = np.empty((0, 4), np.float32)
+    pictures = {i: describe(replace(field_of(image, i), labelled_regions=nowhere)) for i in indices(image)}
+    metadata = {"pictures": pictures, "picture": image.name, "source": image.source.path, "provenance": {"model": ""}}
+    metadata[PICTURE_ID] = picture_id(image)
     cells = replace(concatenate(found.values()), scale=None)
     arguments = cells_layer(cells, f"{image.name} cells", (0,) * (image.ndim - 2), metadata, NOT_ANNOTATED)
     arguments["data"] = [shape for index, part in found.items() for shape in to_rectangles(part.boxes, index)]
@@ -159,68 +168,40 @@ def collect(viewer: ViewerModel, images: Sequence[Image]) -> list[Labelled]:
 
 def _collect(viewer: ViewerModel, image: Image) -> Iterator[Labelled]:
     cells, regions = cells_of(viewer, image), regions_of(viewer, image)
-    boxes = _by_index(cells)
-    areas = _by_index(regions)
+    shapes: list[npt.NDArray[Any]] = []
+    areas = by_index(regions.data if regions is not None else [])
     whole = cells is not None and "model" not in cells.metadata[METADATA_KEY].get("provenance", {})
     opened = image.metadata.get(METADATA_KEY, {}).get("pictures", {})
     told = cells.metadata[METADATA_KEY].get("pictures", {}) if cells is not None else {}
     if cells is not None:
-        table = Cells.from_frame(
-            to_boxes(cells.data), cells.features.reset_index(drop=True), layer_vocabulary(cells.metadata)
-        )
-        rejected = cells.features[REVIEW].astype(str).to_numpy() == REJECTED
+        corners, rejected = to_boxes(cells.data), cells.features[REVIEW].astype(str).to_numpy() == REJECTED
+        wanted = (corners[:, 2:] > corners[:, :2]).all(1) & ~rejected
+        shapes = list(compress(cells.data, wanted))
+        features = cells.features[wanted].reset_index(drop=True)
+        table = Cells.from_frame(corners[wanted], features, layer_vocabulary(cells.metadata))
+    boxes = by_index(shapes)
     for index in indices(image):
         rows, drawn = boxes.get(index, []), areas.get(index, [])
         known = told.get(index, {}).get("field") or opened.get(index, {}).get("field")
         in_part = known is not None and known.is_labelled_in_part
         if not rows and not drawn and not (whole and index in told and not in_part):
             continue
-        about = described(image, index)
-        size = about["width"], about["height"]
-        field = known or Field(_path(image, index), Cells.empty(LLD), *size, name=about["name"])
+        about = field_of(image, index)
+        size = about.width, about.height
+        field = replace(known or about, path=_path(about.path, image, index))
         if cells is not None:
-            part = table[[row for row in rows if not rejected[row]]]
+            part = table[rows]
             edges = np.clip(part.boxes, 0, np.array(size * 2, np.float32))
             solid = (edges[:, 2:] > edges[:, :2]).all(1)
             labels = replace(part[solid], boxes=edges[solid], extra={}, scale=field.cells.scale)
-            field = replace(field, cells=labels, path=field.path.absolute() if field.path.is_file() else field.path)
-        labelled = _rectangles(regions, drawn, size) if drawn or in_part or not whole else None
+            field = replace(field, cells=labels)
+        labelled = labelled_regions(regions, drawn, size) if drawn or in_part or not whole else None
         yield Labelled(image, index, replace(field, labelled_regions=labelled))
 
 
-def _by_index(layer: Shapes | None) -> dict[Index, list[int]]:
-    """Return the numbers of the shapes of `layer` on each picture of the stack."""
-    rows: dict[Index, list[int]] = {}
-    for row, shape in enumerate(layer.data if layer is not None else []):
-        rows.setdefault(tuple(int(v) for v in np.rint(np.asarray(shape)[0, :-2])), []).append(row)
-    return rows
-
-
-def _rectangles(layer: Shapes | None, rows: Sequence[int], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Return the shapes of a layer as rectangles (R, 4), cut at the edges of a picture of `size`."""
-    parts = [np.empty((0, 4), np.float32)]
-    shapes, kinds = (layer.data, layer.shape_type) if layer is not None else ([], [])
-    for row in rows:
-        shape, kind = np.asarray(shapes[row])[:, -2:], kinds[row]
-        if kind == "rectangle" and _upright(shape):
-            parts.append(to_boxes([shape]))
-            continue
-        if kind == "ellipse":
-            middle, half = shape.mean(0), np.ptp(shape, axis=0) / 2
-            shape = middle + half * np.stack((np.sin(ELLIPSE), np.cos(ELLIPSE)), 1)
-        parts.append(rectangles(shape[:, ::-1].ravel()))
-    boxes = np.clip(np.concatenate(parts), 0, np.array(size * 2, np.float32))
-    return np.asarray(boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)], np.float32)
-
-
-def _upright(shape: npt.NDArray[Any]) -> bool:
-    return all(len(np.unique(shape[:, axis].round(2))) == 2 for axis in (0, 1))
-
-
-def _path(image: Image, index: Index) -> Path:
-    """Return the file of a picture, or the name that it is to get."""
-    source = Path(image.source.path) if image.source.path and not index else None
-    if source is not None and source.suffix.lower() in SUFFIXES and source.is_file():
-        return source.absolute()
+def _path(path: Path, image: Image, index: Index) -> Path:
+    """Return the `path` of a picture if training can read it, else the name that the picture is to get."""
+    if path.is_absolute() and path.suffix.lower() in SUFFIXES:
+        return path
     name = "".join(letter if letter.isalnum() else "_" for letter in image.name)
     return Path("-".join([name, *map(str, index)]) + ".png")

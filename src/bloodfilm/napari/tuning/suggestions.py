@@ -14,7 +14,7 @@ from bloodfilm.cells import Cells, inside
 from bloodfilm.detection.process import DetectionProcess
 from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import METADATA_KEY, spatial, to_boxes, to_rectangles
-from bloodfilm.napari.pictures import described, pixel_size
+from bloodfilm.napari.pictures import field_of, pixel_size
 from bloodfilm.napari.review import Review
 from bloodfilm.napari.tuning.fields import Index, Labelled, add_cells, add_regions, collect, indices, pixels
 from bloodfilm.training.proposals import LOWEST_SCORE, Proposal, propose
@@ -34,8 +34,8 @@ class _Picture:
 
     def __init__(self, image: Image, index: Index) -> None:
         self.image, self.index = image, index
-        about = described(image, index)
-        self.width, self.height = about["width"], about["height"]
+        about = field_of(image, index)
+        self.width, self.height = about.width, about.height
 
 
 class Suggestions(QObject):
