@@ -129,18 +129,28 @@ def score(weights: Path, fields: Sequence[Field], by_type: bool) -> dict[str, fl
 
 
 def print_table() -> None:
-    rows = finished(RESULTS)
-    heads = ("fields", "share labelled", "rung", "seeds", "AP50 on validation", "AP50", "AP")
-    print("| " + " | ".join((*heads, "pseudo-labels right", "of the unlabelled found")) + " |")
-    print("|---" * 9 + "|")
-    keys = dict.fromkeys((row["data"], float(row["share"]), row["rung"]) for row in rows)
-    for key in sorted(keys, key=lambda key: (key[0], key[1] != SHARES[0], key[1], list(RUNGS).index(key[2]))):
-        mine = [row for row in rows if (row["data"], float(row["share"]), row["rung"]) == key]
-        cells = []
-        for column in COLUMNS[4:]:
-            values = [float(row[column]) for row in mine if row[column]]
-            cells.append(f"{np.mean(values):.3f} ± {np.std(values):.3f}" if values else "")
-        print(f"| {key[0]} | {key[1]} | {key[2]} | {len(mine)} | " + " | ".join(cells) + " |")
+    groups: dict[tuple[str, float, str], list[dict[str, str]]] = {}
+    for row in finished(RESULTS):
+        groups.setdefault((row["data"], float(row["share"]), row["rung"]), []).append(row)
+    heads = ("fields", "share", "rung", "seeds", "AP50 on validation", "AP50", "of full labels", "AP", "right", "found")
+    print("| " + " | ".join(heads) + " |")
+    print("|---" * len(heads) + "|")
+    order = list(RUNGS)
+    for data, share, rung in sorted(groups, key=lambda key: (key[0], key[1] != SHARES[0], key[1], order.index(key[2]))):
+        mine, full = groups[data, share, rung], groups.get((data, SHARES[0], "full"), [])
+        cells = [spread(mine, name) for name in COLUMNS[4:]]
+        cells.insert(2, f"{mean(mine, 'ap50') / mean(full, 'ap50'):.0%}" if full else "")
+        print(f"| {data} | {share:.0%} | {rung} | {len(mine)} | " + " | ".join(cells) + " |")
+
+
+def mean(rows: Sequence[dict[str, str]], name: str) -> float:
+    return float(np.mean([float(row[name]) for row in rows]))
+
+
+def spread(rows: Sequence[dict[str, str]], name: str) -> str:
+    """Return mean and standard deviation of the runs; of one run, its value."""
+    values = [float(row[name]) for row in rows if row[name]]
+    return f"{np.mean(values):.3f}" + (f" ± {np.std(values):.3f}" if len(values) > 1 else "") if values else ""
 
 
 def main() -> None:

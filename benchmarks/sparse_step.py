@@ -3,8 +3,8 @@
     python benchmarks/sparse_step.py
 
 The same network, size and pictures, in turns within one process for the time, in a process of its own each for the
-memory. With pseudo-labels they are on every picture, none of which is a collage. All start from the model that ships, which finds cells from the first step on: this is about cost, not about
-what is learned. Prints Markdown.
+memory. Pseudo-labels are sought on every picture, none of which is a collage then. All start from the model that ships,
+which finds cells from the first step on: this is about cost, not about what is learned. Prints Markdown.
 """
 
 from __future__ import annotations

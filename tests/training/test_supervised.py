@@ -55,9 +55,9 @@ def read_log(out: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def long_run(fields: list[Field], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, float]]]:
-    """Ten epochs; the folder and what was reported."""
+    """Sixteen epochs; the folder and what was reported."""
     out, rows = tmp_path_factory.mktemp("long"), []
-    best = train(fields, fields[:2], out, settings(epochs=10, mosaic=0.0), report=rows.append)
+    best = train(fields, fields[:2], out, settings(epochs=16, mosaic=0.0), report=rows.append)
     assert best == out / "best.safetensors"
     return out, rows
 
@@ -83,7 +83,7 @@ def test_the_loss_goes_down(long_run: tuple[Path, list[dict[str, float]]]) -> No
 def test_the_log_is_what_was_reported(long_run: tuple[Path, list[dict[str, float]]]) -> None:
     out, rows = long_run
     logged = read_log(out)
-    assert [row["epoch"] for row in logged] == [str(n) for n in range(1, 11)]
+    assert [row["epoch"] for row in logged] == [str(n) for n in range(1, 17)]
     assert set(logged[0]) == {"epoch", *LOSSES, "ap50", "ap", "recall", "false_per_field", "macro_f1", "learning_rate"}
     for said, written in zip(rows, logged, strict=True):
         assert {name: float(value) for name, value in written.items()} == pytest.approx(said, rel=1e-4, nan_ok=True)
