@@ -209,3 +209,4 @@ def test_a_picture_that_is_too_large_to_be_searched_is_told(panel: TrainWidget, 
     monkeypatch.setattr("bloodfilm.napari.pictures.MAX_BYTES", 1000)
     panel.label.suggest.click()
     qtbot.waitUntil(lambda: "320 x 240 px are too many at once" in panel.label.words.text())
+    assert panel.label.suggest.isEnabled()

@@ -257,7 +257,7 @@ def test_a_run_that_was_stopped_learns_what_is_usual_once_it_is_over(
         usual.append(len(shown))
         return network
 
-    monkeypatch.setattr("bloodfilm.training.loop.learn_usual", learn_usual)
+    monkeypatch.setattr("bloodfilm.training.finish.learn_usual", learn_usual)
     monkeypatch.setattr("bloodfilm.training.loop.ENOUGH_TO_SELECT", 1)
     monkeypatch.setattr("bloodfilm.training.loop.score_detection", lambda *_: dict.fromkeys(SCORES, 0.5))
     train(fields, fields[:2], tmp_path, settings(), cancelled=after(3 + VALIDATION))

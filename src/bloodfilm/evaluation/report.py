@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from bloodfilm.evaluation.detection import judge_types, summary
 from bloodfilm.evaluation.intervals import LEVEL, interval, units_of
 from bloodfilm.evaluation.leakage import check_leakage
 from bloodfilm.evaluation.matching import FloatArray
-from bloodfilm.review.states import kept
+from bloodfilm.review.states import kept, without_rejected
 from bloodfilm.weights import MIN_SCORE
 
 DRAWS = 1000
@@ -55,7 +54,7 @@ def evaluate(
         If no picture of `truth` is in `found`, their vocabularies differ, or a patient or picture of `trained_on` is
         in `truth`.
     """
-    truth = [replace(field, cells=kept(field.cells)) for field in truth]
+    truth = [without_rejected(field) for field in truth]
     tables = {field.name: kept(field.cells) for field in found}
     if not any(field.name in tables for field in truth):
         known = next(iter(tables), "none")

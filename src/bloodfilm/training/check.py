@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bloodfilm.cells import Field, inside
 from bloodfilm.training.project import ENOUGH_TO_HOLD_OUT
+from bloodfilm.training.regions import labelled
 from bloodfilm.vocabulary import UNKNOWN
 
 FEW = 10
@@ -38,8 +39,7 @@ def check(fields: Sequence[Field]) -> list[Problem]:
 
     A field without a labelled region (`Field.labelled_regions` is empty) is one where nobody looked.
     """
-    looked = [field for field in fields if field.labelled_regions is None or len(field.labelled_regions)]
-    if not looked:
+    if not any(len(labelled(field)) for field in fields):
         return [Problem("Nothing is labelled yet: draw a region, and a box around each white cell in it.", True)]
     taught = [field.looked_at(field.cells.boxes) for field in fields]
     problems = [problem for number, field in enumerate(fields) for problem in _check_regions(number, field)]

@@ -23,13 +23,16 @@ MAX_DESCRIBED = 2000
 def finish(
     network: AttriDet, card: Card, fields: Sequence[Field], held_out: Sequence[Field], singles: Sequence[Field] = ()
 ) -> tuple[AttriDet, Card]:
-    """Return a copy of `network` calibrated on `held_out`, that knows how unlike a picture is to `fields`.
+    """Return `network` calibrated on `held_out`, knowing how unlike a picture is to `fields`.
 
-    `singles` are those of `calibrate`.
+    What was done before is not done again. `singles` are those of `calibrate`.
     What is usual is told by up to 2000 of the fields it was trained on; with too few of them nothing is.
     """
-    network, card = calibrate(network, card, held_out, singles)
-    return learn_usual(network, card, fields, held_out), card
+    if not card.calibration:
+        network, card = calibrate(network, card, held_out, singles)
+    if not network.novelty.limit:
+        network = learn_usual(network, card, fields, held_out)
+    return network, card
 
 
 def learn_usual(network: AttriDet, card: Card, fields: Sequence[Field], held_out: Sequence[Field]) -> AttriDet:

@@ -31,9 +31,8 @@ from bloodfilm.nets.checkpoint import load, save
 from bloodfilm.review.states import without_rejected
 from bloodfilm.training.augment import disturb, turn
 from bloodfilm.training.average import Average
-from bloodfilm.training.calibration import calibrate
 from bloodfilm.training.data import FieldDataset
-from bloodfilm.training.finish import learn_usual
+from bloodfilm.training.finish import finish
 from bloodfilm.training.labels import Targets, collate
 from bloodfilm.training.memory import Memory, unlabelled_kinds
 from bloodfilm.training.method import Method, Step
@@ -77,7 +76,7 @@ def train(
 
     Best is the highest mean of AP50 and AP; with `Settings.keep_detection` the highest mean macro-F1 of types
     and attributes. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights count as the best. In the
-    end the best ones are calibrated on `validation` and told what is usual (`learn_usual`).
+    end the best ones are calibrated on `validation` and told what is usual (`finish`).
     What the network that a run begins with says of red cells and platelets is kept if no field labels them (`Memory`).
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
@@ -189,10 +188,7 @@ class _Run:
                 self.report(row)
         best = self.out / "best.safetensors"
         if best.exists():
-            network, card = load(best)
-            if not card.calibration:
-                network, card = calibrate(network, card, self.validation)
-            save(best, learn_usual(network, card, usual, self.validation), card)
+            save(best, *finish(*load(best), usual, self.validation))
         return best
 
     def _untimed(self, cancelled: Callable[[], bool] | None) -> Callable[[], bool]:
