@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from bloodfilm.cells import concatenate
 from bloodfilm.detection.process import DetectionProcess, Outcome
-from bloodfilm.errors import UserError
+from bloodfilm.napari.background import background
 from bloodfilm.napari.pictures import Part
 
 CANDIDATE_SCORE = 0.05
@@ -32,16 +31,8 @@ class DetectJob(QObject):
     ) -> None:
         super().__init__()
         self._stop = threading.Event()
-
-        def run() -> Outcome | str | None:
-            try:
-                return self._search(process, parts, model, device, pixel_size)
-            except (UserError, RuntimeError) as error:
-                return str(error)
-
-        self._worker = create_worker(run, _start_thread=False)
-        self._worker.returned.connect(self._on_returned)
-        self._worker.errored.connect(lambda error: self.failed.emit(f"{type(error).__name__}: {error}"))
+        search = partial(self._search, process, parts, model, device, pixel_size)
+        self._worker = background(search, self._on_searched, self._on_failed)
 
     def _search(
         self, process: DetectionProcess, parts: Sequence[Part], model: str, device: str, pixel_size: float | None
@@ -73,10 +64,14 @@ class DetectJob(QObject):
         """Ask the job to stop after the batch in hand."""
         self._stop.set()
 
-    def _on_returned(self, outcome: Outcome | str | None) -> None:
+    def _on_searched(self, outcome: Outcome | None) -> None:
         if outcome is None or self._stop.is_set():
             self.cancelled.emit()
-        elif isinstance(outcome, Outcome):
-            self.finished.emit(outcome)
         else:
-            self.failed.emit(outcome)
+            self.finished.emit(outcome)
+
+    def _on_failed(self, words: str) -> None:
+        if self._stop.is_set():
+            self.cancelled.emit()
+        else:
+            self.failed.emit(words)

@@ -6,7 +6,6 @@ import html
 from typing import TYPE_CHECKING, Any
 
 import napari.layers
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 from bloodfilm.detection.process import DetectionProcess, Outcome
 from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
+from bloodfilm.napari.background import background
 from bloodfilm.napari.gallery.crops import picture_below
 from bloodfilm.napari.keys import GROUPS, keys
 from bloodfilm.napari.layers import METADATA_KEY, to_boxes
@@ -158,25 +158,17 @@ class ReviewWidget(QWidget):
             return
         boxes = to_boxes(list(review.table.loc[ids, VERTICES])) - [part.x, part.y] * 2
         size, model = pictures.pixel_size(image), self.model.model
-
-        def read() -> Outcome | str | None:
-            try:
-                return self._process.read_boxes(part.load(), boxes, model, "auto", size)
-            except (UserError, RuntimeError, OSError) as error:
-                return str(error)
-
-        worker = create_worker(read, _start_thread=False, _ignore_errors=True)
-        worker.returned.connect(lambda outcome: self._on_read(review, ids, outcome))
-        worker.errored.connect(lambda error: self._say(str(error)))
+        worker = background(
+            lambda: self._process.read_boxes(part.load(), boxes, model, "auto", size),
+            lambda outcome: self._on_read(review, ids, outcome),
+            self._say,
+        )
         self._say("Reading…")
         self.read.setEnabled(False)
         worker.finished.connect(lambda: self.read.setEnabled(True))
         worker.start()
 
-    def _on_read(self, review: Review, ids: list[str], outcome: Outcome | str | None) -> None:
-        if isinstance(outcome, str):
-            self._say(outcome)
-            return
+    def _on_read(self, review: Review, ids: list[str], outcome: Outcome | None) -> None:
         there = [row for row, cell in enumerate(ids) if cell in review.table.index]
         if outcome is None or not there:
             return

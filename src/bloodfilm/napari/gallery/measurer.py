@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from bloodfilm.errors import UserError
+from bloodfilm.napari.background import background
 from bloodfilm.napari.gallery.measures import Measured, measuring
 
 if TYPE_CHECKING:
@@ -39,17 +40,8 @@ class Measurer(QObject):
             job = measuring(image, cells, row)
         except UserError:
             return
-
-        def run() -> Measured:
-            try:
-                return job()
-            except (UserError, OSError, ValueError) as error:
-                return Measured({}, [], str(error))
-
-        worker = create_worker(run, _start_thread=False, _ignore_errors=True)
-        worker.returned.connect(lambda found: self._tell(wanted, row, found))
-        worker.errored.connect(lambda error: self._tell(wanted, row, Measured({}, [], str(error))))
-        worker.start()
+        tell = partial(self._tell, wanted, row)
+        background(job, tell, lambda words: tell(Measured({}, [], words))).start()
 
     def forget(self) -> None:
         """Drop what comes."""

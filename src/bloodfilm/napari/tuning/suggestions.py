@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from bloodfilm.cells import Cells, inside
 from bloodfilm.detection.process import DetectionProcess
-from bloodfilm.errors import UserError
+from bloodfilm.napari.background import background
 from bloodfilm.napari.layers import METADATA_KEY, spatial, to_boxes, to_rectangles
 from bloodfilm.napari.pictures import field_of, pixel_size
 from bloodfilm.napari.review import Review
@@ -71,32 +70,26 @@ class Suggestions(QObject):
         self.searching = True
         self._stop.clear()
 
-        def run() -> list[Cells] | str | None:
+        def run() -> list[Cells] | None:
             found = []
-            try:
-                for count, each in enumerate(pictures):
-                    self.progressed.emit(count, len(pictures))
-                    picture, size = pixels(each.image, each.index), pixel_size(each.image)
-                    stop = self._stop.is_set
-                    outcome = self._process.detect(picture, model, device, LOWEST_SCORE, None, stop, size)
-                    if outcome is None:
-                        return None
-                    found.append(outcome.cells)
-            except (UserError, RuntimeError) as error:
-                return str(error)
+            for count, each in enumerate(pictures):
+                self.progressed.emit(count, len(pictures))
+                picture, size = pixels(each.image, each.index), pixel_size(each.image)
+                stop = self._stop.is_set
+                outcome = self._process.detect(picture, model, device, LOWEST_SCORE, None, stop, size)
+                if outcome is None:
+                    return None
+                found.append(outcome.cells)
             return found
 
-        worker = create_worker(run, _start_thread=False)
-        worker.returned.connect(lambda found: self._on_found(found, images, pictures, number))
-        worker.errored.connect(lambda error: self._fail(f"{type(error).__name__}: {error}"))
-        worker.start()
+        background(run, lambda found: self._on_found(found, images, pictures, number), self._fail).start()
 
     def _on_found(
-        self, found: list[Cells] | str | None, images: Sequence[Image], pictures: Sequence[_Picture], number: int
+        self, found: list[Cells] | None, images: Sequence[Image], pictures: Sequence[_Picture], number: int
     ) -> None:
         self.searching = False
-        if not isinstance(found, list):
-            self._fail(found or "")
+        if found is None:
+            self._fail("")
             return
         there = [(each, cells) for each, cells in zip(pictures, found, strict=True) if each.image in self.viewer.layers]
         pictures, found = [each for each, _ in there], [cells for _, cells in there]
