@@ -82,10 +82,12 @@ def test_a_training_ends_in_a_model_that_detect_can_use_and_the_window_answers_m
     name, ticks, timer = panel.name.text(), [], QTimer()
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
     panel.run.train.click()
+    assert any(FINDS in layer.metadata for layer in panel.viewer.layers)
     timer.start(10)
     with qtbot.waitSignal(panel.run.ended, timeout=PATIENCE):
         pass
     timer.stop()
+    assert not any(FINDS in layer.metadata for layer in panel.viewer.layers)
     assert len(ticks) > 100
     assert np.quantile(np.diff(ticks), 0.999) < 0.1
     assert name in available()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Shapes
 
     from bloodfilm.cells import Field
     from bloodfilm.napari.tuning.fields import Index, Labelled
@@ -170,6 +170,8 @@ class TrainWidget(QWidget):
         self._on_show_finds()
 
     def _on_ended(self) -> None:
+        for layer in self._finds_layers():
+            self.viewer.layers.remove(layer)
         self.name.setText(_new_name())
         self._offer()
         self._check()
@@ -180,7 +182,9 @@ class TrainWidget(QWidget):
         shown = [name for name, (image, index) in self._places.items() if self._is_shown(image, index)]
         if self.run.job is not None:
             self.run.job.show(shown[0] if wanted and shown else "")
-        for layer in [layer for layer in self.viewer.layers if FINDS in layer.metadata]:
+            if wanted and shown:
+                self._finds_layer(shown[0])
+        for layer in self._finds_layers():
             layer.visible = wanted and layer.metadata[FINDS] in shown
 
     def _is_shown(self, image: Image, index: Index) -> bool:
@@ -190,19 +194,25 @@ class TrainWidget(QWidget):
 
     def _show_finds(self, name: str, boxes: list[list[float]]) -> None:
         image, index = self._places.get(name, (None, ()))
-        if image not in self.viewer.layers:
-            return
-        drawn = to_rectangles(boxes, index)
-        for layer in self.viewer.layers:
-            if layer.metadata.get(FINDS) == name:
-                layer.data = []
-                layer.add(drawn, shape_type="rectangle", **FAINT)
-                return
-        active = self.viewer.layers.selection.active
+        if image in self.viewer.layers:
+            layer = self._finds_layer(name)
+            layer.data = []
+            layer.add(to_rectangles(boxes, index), shape_type="rectangle", **FAINT)
+
+    def _finds_layers(self) -> list[Shapes]:
+        return [layer for layer in self.viewer.layers if FINDS in layer.metadata]
+
+    def _finds_layer(self, name: str) -> Shapes:
+        """Return the layer for what is found on a picture; it is there before the first finds are."""
+        for layer in self._finds_layers():
+            if layer.metadata[FINDS] == name:
+                return layer
+        image, active = self._places[name][0], self.viewer.layers.selection.active
         told = {"name": f"{image.name} found in training", "ndim": image.ndim, "metadata": {FINDS: name}}
-        self.viewer.add_shapes(drawn, shape_type="rectangle", opacity=0.4, **FAINT, **told, **spatial(image))
+        layer = self.viewer.add_shapes(opacity=0.4, **told, **spatial(image))
         if active in self.viewer.layers:
             self.viewer.layers.selection.active = active
+        return layer
 
     def _use(self) -> None:
         _, detect = self.viewer.window.add_plugin_dock_widget("bloodfilm", DETECT, tabify=True)

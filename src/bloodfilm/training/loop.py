@@ -240,7 +240,9 @@ class _Run:
             frozen = self.epoch < self.settings.frozen * self.settings.epochs
             self.network.detector.backbone.requires_grad_(not frozen).train(not frozen)
         self.method.train()
-        generator = torch.Generator().manual_seed(self.settings.seed * 10_007 + self.epoch)
+        seed = self.settings.seed * 10_007 + self.epoch
+        torch.manual_seed(seed)  # dropout's, whatever was drawn between epochs
+        generator = torch.Generator().manual_seed(seed)
         loader = self._loader()
         history: list[Tensor] = []
         for number, (images, targets) in enumerate(loader):
@@ -312,7 +314,6 @@ class _Run:
             "epoch": self.epoch,
             "batch": self.batch,
             "best": self.best,
-            "random": torch.get_rng_state(),
             "settings": self._fixed_settings(),
         }
         with replacing(self.out / STATE) as temporary:
@@ -341,4 +342,3 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.best = state["epoch"], state["best"]
         self.batch = state.get("batch", self.batch)
-        torch.set_rng_state(state["random"].cpu())

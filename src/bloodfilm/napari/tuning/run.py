@@ -54,6 +54,7 @@ class RunSection(QWidget):
         self.note.setWordWrap(True)
         self.plot, self.result = TrainPlot(), TrainResult()
         self.show_finds = QCheckBox("show what it finds on this picture")
+        self.show_finds.setChecked(True)
         self.running = QWidget()
         inner = QVBoxLayout(self.running)
         inner.setContentsMargins(0, 0, 0, 0)
