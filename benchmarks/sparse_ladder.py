@@ -31,8 +31,8 @@ from bloodfilm.nets.checkpoint import load
 from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.method import Method
 from bloodfilm.training.published import Published
-from bloodfilm.training.settings import Settings
-from bloodfilm.training.sparse import Sparse, SparseSettings
+from bloodfilm.training.settings import Settings, SparseSettings
+from bloodfilm.training.sparse import Sparse
 from results import append, finished
 from sparse_data import SETS, Parts, classes_of, in_patch
 

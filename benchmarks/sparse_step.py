@@ -26,8 +26,8 @@ from bloodfilm.training.average import Average
 from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.labels import collate
 from bloodfilm.training.method import Method, Step
-from bloodfilm.training.settings import Settings
-from bloodfilm.training.sparse import Sparse, SparseSettings
+from bloodfilm.training.settings import Settings, SparseSettings
+from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import Supervised
 from bloodfilm.weights import DEFAULT_MODEL
 from sparse_data import SETS, in_patch

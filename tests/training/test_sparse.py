@@ -20,8 +20,9 @@ from bloodfilm.training.loop import train
 from bloodfilm.training.losses import Guess, detection_losses, known
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.published import Published
-from bloodfilm.training.settings import Settings
-from bloodfilm.training.sparse import MEASURES, Pseudo, Sparse, SparseSettings, measure
+from bloodfilm.training.settings import Settings, SparseSettings
+from bloodfilm.training.sparse import Sparse
+from bloodfilm.training.teacher import MEASURES, Pseudo, measure
 from bloodfilm.vocabulary import LLD
 
 SIDE = 96
@@ -180,11 +181,11 @@ def test_only_sure_finds_outside_of_the_regions_become_pseudo_labels(sparse: lis
     network, average = AttriDet("n"), AttriDet("n").eval()
     average.detector = Oracle(AttriDet("n").eval(), torch.cat((labelled, other, false, huge)), [0.9, 0.8, 0.3, 0.95])  # type: ignore[assignment]
     kinds = torch.zeros(40, dtype=torch.int64)
-    method.by_score.learn(kinds, torch.linspace(0.21, 0.99, 40), torch.linspace(0.21, 0.99, 40) > 0.5)
+    method.teacher.by_score.learn(kinds, torch.linspace(0.21, 0.99, 40), torch.linspace(0.21, 0.99, 40) > 0.5)
     step = Step(network, average, images / 255, images / 255, targets, 1.0)
     features = network.detector(images / 255)
     masks = known(targets, [level.shape for level in features.levels], 1)
-    pseudo, believed = method._guess(step, masks)
+    pseudo, believed = method.teacher.guess(step, masks)
     assert pseudo.found.boxes.tolist() == other.tolist()
     measures = measure(pseudo, targets)
     assert list(measures) == list(MEASURES)
@@ -236,7 +237,7 @@ def test_a_pseudo_label_that_is_none_counts_as_wrong() -> None:
 def test_types_enter_by_their_entropy(sparse: list[Field]) -> None:
     method = Sparse(EAGER)
     method.begin(sparse, SETTINGS)
-    assert [LLD.classes[code] for code in method.types] == ["Neutrophil", "Lymphocyte"]
+    assert [LLD.classes[code] for code in method.teacher.types] == ["Neutrophil", "Lymphocyte"]
 
 
 def test_nothing_is_guessed_on_a_canvas_that_is_settled(sparse: list[Field]) -> None:
@@ -253,7 +254,7 @@ def test_nothing_is_guessed_on_a_canvas_that_is_settled(sparse: list[Field]) -> 
         with torch.no_grad():
             levels = network.detector(plain).levels
         masks = known(targets, [level.shape for level in levels], 3)
-        pseudo, believed = method._guess(Step(network, network, plain, plain, targets, 1.0), masks)
+        pseudo, believed = method.teacher.guess(Step(network, network, plain, plain, targets, 1.0), masks)
         assert not set(pseudo.found.image.tolist()) & set(settled)
         assert set(pseudo.references.image.tolist()) <= set(range(4)) - set(settled)
         for before, after in zip(masks, believed, strict=True):
@@ -267,9 +268,10 @@ def test_that_a_kind_is_absent_is_believed_only_of_labelled_kinds(sparse: list[F
     method.begin([replace(field, auxiliary={"platelet": field.cells.boxes}) for field in sparse], SETTINGS)
     dataset = FieldDataset(sparse, 64, 0.0, scale=(1.0, 1.0))
     images, targets = collate([dataset[index] for index in range(len(sparse))])
+    plain = images / 255
     with torch.no_grad():
-        features = network.detector(images / 255)
-    masks = known(targets, [level.shape for level in features.levels], 3)
-    believed = method._believed(features, network.detector.detect, masks)
-    more = believed[0] > masks[0].certain
+        levels = network.detector(plain).levels
+    masks = known(targets, [level.shape for level in levels], 3)
+    _, believed = method.teacher.guess(Step(network, network, plain, plain, targets, 1.0), masks)
+    more = believed[0].certain > masks[0].certain
     assert more.any(3).any(2).any(0).tolist() == [True, False, True]

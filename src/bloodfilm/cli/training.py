@@ -164,7 +164,8 @@ def _read_sparse(path: Path) -> list[Field]:
 def _method(name: str) -> Method:
     from bloodfilm.training.fine_tune import METHODS as USUAL
     from bloodfilm.training.published import Published
-    from bloodfilm.training.sparse import Sparse, SparseSettings
+    from bloodfilm.training.settings import SparseSettings
+    from bloodfilm.training.sparse import Sparse
 
     others: dict[str, Callable[[], Method]] = {
         "sladet-pseudo": lambda: Sparse(SparseSettings(pseudo=True)),

@@ -20,8 +20,9 @@ from bloodfilm.training.losses import LEVEL_WEIGHTS, box_loss, detection_losses,
 from bloodfilm.training.method import Step
 from bloodfilm.training.pseudo import PICTURES_APART, Candidates, find_candidates
 from bloodfilm.training.similarity import References, compare, triplet_loss
-from bloodfilm.training.sparse import Pseudo, Sparse, measure
+from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import reading_losses
+from bloodfilm.training.teacher import Pseudo, measure, unmeasured
 from bloodfilm.vocabulary import UNKNOWN
 
 PLAIN = 100 / 130
@@ -53,7 +54,7 @@ class Published(Sparse):
         features = network.detector(step.images)
         readings = reading_losses(network, features, targets)
         zero = features.neck.new_zeros((), dtype=torch.float32)
-        self._measures = self.no_measures(zero)
+        self._measures = unmeasured(zero)
         late = (step.done - PLAIN) / (1 - PLAIN)
         if late < 0:
             whole = targets._replace(**{name: getattr(targets, name)[:0] for name in _UNKNOWN})

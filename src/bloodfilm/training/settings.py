@@ -38,6 +38,47 @@ class Settings:
     workers: int = 0
 
 
+@dataclass(frozen=True)
+class SparseSettings:
+    """How to learn from fields labelled in part.
+
+    Parameters
+    ----------
+    pseudo, similarity : bool
+        With pseudo-labels; and with those that only their likeness to labelled cells makes sure. What follows is of no
+        use without `pseudo`, but for `collage`.
+    triplet : float
+        Weight of the triplet loss, with `margin`; 0 is without.
+    burn_in : float
+        Share of the training, from 0 to 1, before pseudo-labels.
+    precision : float
+        Share of pseudo-labels that is to be right, judged by what is found where labels are.
+    max_entropy : float
+        Largest entropy of a pseudo-label's kind, and of the type that it gets, as a share of that of no idea at all.
+    sizes : (float, float)
+        Percentiles of labelled boxes' sides that limit those of pseudo-labels.
+    trust : float
+        Weight of a pseudo-label beside a label's 1.
+    collage : (float, float)
+        Probability of a picture that is full of labelled regions, without pseudo-labels and with them.
+    empty_score, empty : float, float
+        Where nobody looked and no score reaches `empty_score`, nothing being there counts `empty`.
+    """
+
+    pseudo: bool = False
+    similarity: bool = True
+    triplet: float = 0.1
+    margin: float = 0.05
+    burn_in: float = 0.5
+    precision: float = 0.9
+    max_entropy: float = 0.5
+    sizes: tuple[float, float] = (1, 99)
+    trust: float = 0.7
+    collage: tuple[float, float] = (1.0, 0.8)
+    empty_score: float = 0.03
+    empty: float = 0.5
+
+
 def for_people(init: str | None, image_size: int, **changes: Any) -> Settings:
     """Return settings for a few labelled patches, of use within minutes on two processor cores, with `changes`."""
     few = Settings(init=init, image_size=image_size, epochs=12, batch=4, learning_rate=5e-4, warm_up=0.5)
