@@ -34,7 +34,7 @@ from bloodfilm.training.published import Published
 from bloodfilm.training.settings import Settings, SparseSettings
 from bloodfilm.training.sparse import Sparse
 from results import append, finished
-from sparse_data import SETS, Parts, classes_of, in_patch
+from sparse_data import SETS, Parts, classes_of, in_patch, in_quarters
 
 PICTURES = {"pbc": 5000, "wide": 5000}
 """Pictures seen in one training."""
@@ -70,6 +70,7 @@ RUNGS: dict[str, Prepare] = {
     "teacher": sparse(TEACHER),
     "published": lambda fields, truth: (fields, Published(truth=truth)),
     "full": lambda fields, truth: (truth, None),
+    "full-collage": lambda fields, truth: ([in_quarters(field) for field in truth], Sparse()),
 }
 
 
