@@ -32,7 +32,7 @@ def test_the_text_tells_dominant_type_and_its_morphology() -> None:
     text, _ = summed_up(Cells(boxes(26), codes=codes, attributes=[*[blast] * 14, *[mature] * 7, *[[0] * 7] * 5]))
     assert text[0] == (
         "21 white cells were counted on 1 field; the predominant type is myeloblast (67% of 21 cells with a known "
-        "type, 95 % interval 45% to 83%), followed by neutrophil (33%)."
+        "type, 95% interval 45% to 83%), followed by neutrophil (33%)."
     )
     assert text[1] == (
         "Myeloblast: Cell size is large. The nuclear chromatin is open and the nuclear shape regular. Nucleoli are "
@@ -71,7 +71,7 @@ def test_films_without_cells_types_or_attributes_have_a_text() -> None:
     assert summed_up(Cells(boxes(1)))[0][0] == "1 white cell was counted on 1 field, none with a known type."
     plain = Cells(boxes(20), codes=[0] * 20, vocabulary=Vocabulary(("a",)))
     (text,) = summed_up(plain)[0]
-    assert text.endswith("the predominant type is a (100% of 20 cells with a known type, 95 % interval 84% to 100%).")
+    assert text.endswith("the predominant type is a (100% of 20 cells with a known type, 95% interval 84% to 100%).")
 
 
 def test_no_type_is_called_predominant_from_few_cells() -> None:

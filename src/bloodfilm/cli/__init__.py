@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -23,6 +25,21 @@ app = typer.Typer(
 )
 for command in (detect, demo, train, import_weights, evaluate, report, convert, synth, models):
     app.command()(command)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(version("bloodfilm"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version and exit.")
+    ] = False,
+) -> None:
+    """Hold what comes before a command."""
 
 
 def main() -> None:

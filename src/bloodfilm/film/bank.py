@@ -98,7 +98,7 @@ def masked_text(
         if len(words)
     ]
     leader = counts.types.loc[lead[0]]
-    share, interval = f"{leader['share']:.0%}", f"95 % interval {leader['low']:.0%} to {leader['high']:.0%}"
+    share, interval = f"{leader['share']:.0%}", f"95% interval {leader['low']:.0%} to {leader['high']:.0%}"
     rest = counts.types.drop(index=lead)
     if len(lead) > 1:
         first += f"; the predominant types are {' and '.join(map(str.lower, lead))} ({share} each"
