@@ -16,7 +16,7 @@ from bloodfilm.detection.detector import Detector
 from bloodfilm.errors import UserError
 from bloodfilm.evaluation import matrix
 from bloodfilm.evaluation.heat_map import svg
-from bloodfilm.evaluation.matrix import score_matrix
+from bloodfilm.evaluation.matrix import Matrix, score_matrix
 from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, save
@@ -70,6 +70,14 @@ def test_each_model_is_scored_on_each_truth_once(
     score_matrix({"a": checkpoint, "b": checkpoint}, {"x": truth, "y": truth}, out, device="cpu")
     assert len(scored) == 5
     assert len(pd.read_csv(out / "matrix.csv")) == 5
+
+
+def test_unknown_leakage_is_told_beside_fields_that_were_left_out() -> None:
+    row = {"model": "a", "truth": "x", "leakage": "unknown for 3 fields", "left_out": 2}
+    assert Matrix(["a"], ["x"], [row]).notes == [
+        "patients both learned from and tested: unknown for 3 fields (a on x)",
+        "fields of patients that the model learned from are left out: 2 (a on x)",
+    ]
 
 
 def test_what_was_scored_is_kept_when_a_later_pair_fails(

@@ -32,6 +32,8 @@ def test_folders_are_films_of_those_that_tell_no_patient(fields: list[Field], tm
     path = write(tmp_path / "found.json", fields, "b/images/1.png", "4_8_1000_ALL.png", "film 10/1.png", "film 9/2.png")
     assert list(films(path)) == ["b", "film 9", "film 10", "patient 4"]
     assert films(path, "folder") == {"b": 1, "film 9": 1, "film 10": 1, "found": 1}
+    path = write(tmp_path / "found.json", fields, "test/images/1.png", "train/1.png", "control/1.png")
+    assert films(path, "folder") == {"control": 1, "test": 1, "train": 1}
 
 
 def test_patients_stay_apart_beside_pictures_that_tell_none(fields: list[Field], tmp_path: Path) -> None:

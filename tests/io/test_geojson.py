@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from bloodfilm.cells import Field, Scale
 from bloodfilm.errors import UserError
@@ -85,6 +86,14 @@ def test_what_was_drawn_in_qupath_are_cells(tmp_path: Path, wrap: bool) -> None:
     assert field.cells.boxes.tolist() == [[20, 20, 40, 60], [10, 20, 60, 80], [10, 20, 60, 80], [10, 5, 90, 80]]
     assert field.cells.class_names == ["unknown type", "Myeloblast", "Monocyte", "unknown type"]
     assert field.cells.scores.tolist() == [1, 0.5, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["film 1.ome", "slide.v2", "film 1.ome.tif"])
+def test_a_picture_with_dots_in_its_name_is_found(tmp_path: Path, name: str) -> None:
+    picture = tmp_path / (name.removesuffix(".tif") + ".tif")
+    tifffile.imwrite(picture, np.zeros((90, 120, 3), np.uint8), photometric="rgb")
+    (field,) = read_geojson(exported(tmp_path / f"{name}.geojson", annotation()))
+    assert (field.path, field.width, field.height) == (picture, 120, 90)
 
 
 def test_a_labelled_region_keeps_its_shape(tmp_path: Path) -> None:

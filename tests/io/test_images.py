@@ -385,12 +385,17 @@ def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
         find_images([tmp_path, tmp_path / "nowhere"])
 
 
-def test_the_pixel_size_of_ome_and_plain_tiff_files_is_read(tmp_path: Path) -> None:
-    ome, plain = tmp_path / "a.ome.tif", tmp_path / "b.tif"
+def test_the_pixel_size_of_ome_imagej_and_plain_tiff_files_is_read(tmp_path: Path) -> None:
+    ome, plain, imagej = tmp_path / "a.ome.tif", tmp_path / "b.tif", tmp_path / "c.tif"
     tifffile.imwrite(ome, RGB, metadata={"PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25})
     tifffile.imwrite(plain, RGB, resolution=(40_000, 40_000), resolutionunit="CENTIMETER")
     assert read_pixel_size(ome) == pytest.approx(0.25)
     assert read_pixel_size(plain) == pytest.approx(0.25)
+    for unit in ("um", "micron", "\\u00B5m"):
+        tifffile.imwrite(imagej, RGB, imagej=True, resolution=(4, 4), metadata={"unit": unit})
+        assert read_pixel_size(imagej) == pytest.approx(0.25)
+    tifffile.imwrite(imagej, RGB, imagej=True, resolution=(72, 72), metadata={"unit": "inch"})
+    assert read_pixel_size(imagej) is None
 
 
 def test_a_printer_s_resolution_is_no_pixel_size(tmp_path: Path) -> None:

@@ -141,3 +141,13 @@ def test_a_circle_is_covered_to_a_percent() -> None:
     assert (found[:, 2:] - found[:, :2]).prod(1).sum() == pytest.approx(np.pi * 40 * 20, rel=0.01)
     assert len(rectangles([0, 0, 10, 0, 10, 5, 0, 5])) == 1
     assert len(rectangles([0, 0, 10, 0, 20, 0])) == 0
+
+
+@pytest.mark.parametrize("outside", [{"extra": {"review": "rejected"}}, {"category_id": 2}])
+def test_rejected_and_red_cells_may_lie_outside_of_the_regions(write: Any, outside: dict[str, Any]) -> None:
+    path = write([[10, 10, 8, 8], [60, 60, 8, 8]], labelled_regions=[[0, 0, 30, 30]])
+    content = json.loads(path.read_text())
+    content["categories"].append({"id": 2, "name": "red blood cell"})
+    content["annotations"][1] |= outside
+    path.write_text(json.dumps(content))
+    assert len(read_sparse(path)[0]) == 1

@@ -11,7 +11,7 @@ from bloodfilm.cells import Field
 from bloodfilm.detection.detector import Detector
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.checkpoint import Card
+from bloodfilm.nets.checkpoint import NO_NOVELTY, NOT_CALIBRATED, Card
 from bloodfilm.synth import draw_field
 from bloodfilm.training.finish import finish
 
@@ -39,5 +39,6 @@ def test_films_are_usual_to_a_network_that_saw_films_and_noise_is_new(network: A
 
 def test_few_fields_leave_no_notion_of_the_usual(network: AttriDet, fields: list[Field]) -> None:
     finished, card = finish(network, CARD, fields, fields)
+    assert finish(finished, card, fields, fields)[1].limits == card.limits == [NOT_CALIBRATED, NO_NOVELTY]
     detector = Detector.from_network(finished, card, torch.device("cpu"))
     assert detector.detect(read_image(fields[0].path)).novelty is None

@@ -43,10 +43,11 @@ class Matrix:
         """What is to be said of leakage, once for each kind."""
         said: dict[str, list[str]] = {}
         for row in self.rows:
-            text = f"patients both learned from and tested: {row['leakage']}"
+            texts = [f"patients both learned from and tested: {row['leakage']}"]
             if row["left_out"]:
-                text = f"fields of patients that the model learned from are left out: {row['left_out']}"
-            said.setdefault(text, []).append(f"{row['model']} on {row['truth']}")
+                texts.append(f"fields of patients that the model learned from are left out: {row['left_out']}")
+            for text in texts:
+                said.setdefault(text, []).append(f"{row['model']} on {row['truth']}")
         return [f"{text} ({', '.join(pairs)})" for text, pairs in said.items()]
 
     def to_dict(self) -> Row:

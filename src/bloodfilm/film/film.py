@@ -149,7 +149,7 @@ def _key(field: Field, by: str) -> str:
     if by == "patient" and field.origin:
         return f"patient {field.origin.patient}"
     folder = PurePosixPath(field.name.replace("\\", "/")).parent
-    while normalise(folder.name) in CONTAINERS | SPLITS | {IMAGES}:
+    while normalise(folder.name) in CONTAINERS | {IMAGES}:
         folder = folder.parent
     return str(folder).strip("./") if by == "folder" else ""
 

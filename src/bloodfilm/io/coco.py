@@ -30,7 +30,7 @@ from bloodfilm.io.entry import (
 )
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.io.lld.attributes import lld_words
-from bloodfilm.io.lld.pictures import Pictures, picture_folders
+from bloodfilm.io.lld.pictures import Pictures, find_all, picture_folders
 from bloodfilm.io.merge import merge_pictures
 from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
 
@@ -119,8 +119,9 @@ def to_fields(
             by_image[annotation.image_id].append((annotation, box))
     _tell_unknown_names(path, content, vocabulary)
     others = {c.id: kind for c in content.categories if (kind := auxiliary(c.name, vocabulary))}
+    found = find_all((image.file_name for image in content.images), find)
     return merge_pictures(
-        _field(find(image.file_name) or path.parent / image.file_name, image, by_image[image.id], others, vocabulary)
+        _field(found[image.file_name] or path.parent / image.file_name, image, by_image[image.id], others, vocabulary)
         for image in content.images
     )
 

@@ -244,7 +244,7 @@ def _field(path: Path, pictures: Pictures, entry: _Entry | None, cells: Cells, o
     if entry:
         field = entry.to_field(pictures.find(entry.file_name) or path.parent / entry.file_name, cells)
     else:
-        picture = pictures.find(path.stem)
+        picture = pictures.find(path.name) or pictures.find(path.stem)
         (field,) = sized_fields(path, pictures, {picture.name if picture else path.stem: cells})
     complete = entry.complete if entry else frozenset()
     none = np.empty((0, 4), np.float32)

@@ -39,7 +39,7 @@ MIN_SIDE = 8
 MICROSCOPE = (0.01, 2.0)
 """Limits of the micrometres per pixel of a blood film's picture; anything else is a printer's resolution."""
 
-MICROMETRES = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3}
+MICROMETRES = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "micron": 1.0}
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", *TIFF_SUFFIXES)
 
@@ -134,7 +134,10 @@ def read_pixel_size(path: str | Path) -> float | None:
         return None
     try:
         with tifffile.TiffFile(path) as file:
-            x, y = _ome_pixel_size(file) if file.is_ome else _tiff_pixel_size(file)
+            if file.is_ome:
+                x, y = _ome_pixel_size(file)
+            else:
+                x, y = _imagej_pixel_size(file) if file.is_imagej else _tiff_pixel_size(file)
     except (KeyError, TypeError, ValueError, ZeroDivisionError, tifffile.TiffFileError):
         return None
     size = math.sqrt(x * y)
@@ -148,6 +151,12 @@ def _ome_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:
         float(pixels[f"PhysicalSize{axis}"]) * MICROMETRES[pixels.get(f"PhysicalSize{axis}Unit", "µm")] for axis in "XY"
     )
     return x, y
+
+
+def _imagej_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:
+    unit = MICROMETRES[(file.imagej_metadata or {})["unit"].replace("\\u00B5", "µ")]
+    x, y = file.pages.first.resolution
+    return unit / x, unit / y
 
 
 def _tiff_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:

@@ -8,9 +8,11 @@ import numpy as np
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError
-from bloodfilm.io.coco import CocoFile, looks_like_coco, parse_coco, read_coco
+from bloodfilm.io.coco import CocoFile, auxiliary, looks_like_coco, parse_coco, read_coco
 from bloodfilm.io.entry import region_corners
+from bloodfilm.io.formats import REJECTED, REVIEW
 from bloodfilm.io.lld.dataset import read_lld
+from bloodfilm.vocabulary import LLD
 
 SLACK = 2
 """Pixels by which a region may leave its picture, and the middle of a cell its region."""
@@ -51,6 +53,7 @@ def read_sparse(path: str | Path) -> tuple[list[Field], list[str]]:
 
 def _misfits(path: Path, content: CocoFile) -> list[str]:
     wrong, regions = [], {}
+    others = {each.id for each in content.categories if auxiliary(each.name, content.vocabulary or LLD)}
     for number, image in enumerate(content.images):
         if image.labelled_regions is None:
             continue
@@ -61,7 +64,8 @@ def _misfits(path: Path, content: CocoFile) -> list[str]:
                 place = f"images.{number}.labelled_regions.{row}"
                 wrong.append(f"{path}: {place}: {region} leaves {image.file_name}, {image.width} x {image.height} px.")
     for number, annotation in enumerate(content.annotations):
-        if annotation.image_id not in regions or annotation.iscrowd:
+        rejected = annotation.extra.get(REVIEW) == REJECTED
+        if annotation.image_id not in regions or annotation.iscrowd or annotation.category_id in others or rejected:
             continue
         name, own = regions[annotation.image_id]
         x, y, width, height = annotation.bbox

@@ -17,7 +17,7 @@ from bloodfilm.errors import LabelError
 from bloodfilm.io.entry import name_of, shared_vocabulary
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.io.lld.names import origin_of
-from bloodfilm.io.lld.pictures import Pictures, picture_size, pictures_beside
+from bloodfilm.io.lld.pictures import Pictures, find_all, picture_size, pictures_beside
 from bloodfilm.vocabulary import (
     LLD,
     NOT_ANNOTATED,
@@ -178,7 +178,7 @@ def sized_fields(path: Path, pictures: Pictures, tables: dict[str, Cells]) -> li
 
     A warning tells of those that are not: they are as large as what holds their cells.
     """
-    found = {name: pictures.find(name) for name in tables}
+    found = find_all(tables, pictures.find)
     if missing := [name for name, picture in found.items() if picture is None]:
         warnings.warn(
             f"{path}: {len(missing)} pictures are not beside it, for instance {missing[0]}; they count as no larger "

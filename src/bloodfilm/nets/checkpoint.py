@@ -36,6 +36,11 @@ class Stain(BaseModel):
         return (-density).exp().clamp(0, 1).to(images)
 
 
+NOT_CALIBRATED = "Scores are not calibrated."
+NO_NOVELTY = "It cannot tell which pictures are unlike those it learned from."
+"""What a card may list among its limits."""
+
+
 class Card(BaseModel):
     """What a checkpoint is: how it was made, what it can say and what it cannot."""
 

@@ -18,7 +18,7 @@ from bloodfilm.errors import CheckpointError
 from bloodfilm.io.torch_file import Array, Foreign, read_torch_file
 from bloodfilm.nets.attributes import AttributeHead
 from bloodfilm.nets.attridet import PUBLISHED_REGION, AttriDet, Head
-from bloodfilm.nets.checkpoint import Card, check_shapes, shape
+from bloodfilm.nets.checkpoint import NO_NOVELTY, NOT_CALIBRATED, Card, check_shapes, shape
 from bloodfilm.nets.sizes import Size
 from bloodfilm.nets.yolo import YOLOv5
 from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary, normalise
@@ -98,7 +98,7 @@ def import_weights(
         attributes=[] if attributes is None else list(PUBLISHED_ATTRIBUTES),
         head=head,
         method="imported",
-        limits=["Scores are not calibrated.", "It cannot tell which pictures are unlike those it learned from."],
+        limits=[NOT_CALIBRATED, NO_NOVELTY],
         imported={file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
     )
 

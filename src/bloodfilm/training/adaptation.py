@@ -22,7 +22,7 @@ from bloodfilm.io.images import RGB, find_images, read_image
 from bloodfilm.io.lld.names import origin_of
 from bloodfilm.nets.checkpoint import Stain, load, read_card, save
 from bloodfilm.training import stain
-from bloodfilm.training.finish import learn_usual
+from bloodfilm.training.finish import learn_usual, with_limits
 from bloodfilm.training.labels import Labels, labels_of
 from bloodfilm.training.loop import Report, train
 from bloodfilm.training.losses import detection_losses
@@ -107,7 +107,7 @@ def adapt(
         network = reestimated(network, card, target)
     held = max(len(target) // 10, 1)
     network = learn_usual(network, card, target[held:], target[:held])
-    save(out / "adapted.safetensors", network, card)
+    save(out / "adapted.safetensors", network, with_limits(network, card))
     return out / "adapted.safetensors"
 
 

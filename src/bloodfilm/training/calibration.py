@@ -23,6 +23,9 @@ from bloodfilm.vocabulary import UNKNOWN
 LOWEST_FITTED = 0.05
 """Cells with a lower score teach nothing about the others; a true one among them is mostly an error of the labels."""
 
+UNCHANGED = 1.0, 0.0
+"""Slope and offset of scores that stay as they are."""
+
 MIN_JUDGED = 50
 """Cells that are needed to fit anything; with fewer it stays as it is."""
 
@@ -53,7 +56,7 @@ def fit_logistic(logits: npt.ArrayLike, hits: npt.ArrayLike) -> tuple[float, flo
     """Return slope and offset with which ``sigmoid(slope * logits + offset)`` is most likely, given `hits`."""
     x, true = np.asarray(logits, float), np.asarray(hits, bool)
     if len(x) < MIN_JUDGED or true.all() or not true.any():
-        return 1.0, 0.0
+        return UNCHANGED
 
     def surprise(values: npt.NDArray[np.float64]) -> float:
         z = np.exp(values[0]) * x + values[1]

@@ -13,9 +13,9 @@ from bloodfilm.cells import Field
 from bloodfilm.detection.detector import Detector
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.checkpoint import Card
+from bloodfilm.nets.checkpoint import NO_NOVELTY, NOT_CALIBRATED, Card
 from bloodfilm.nets.novelty import AXES
-from bloodfilm.training.calibration import calibrate
+from bloodfilm.training.calibration import UNCHANGED, calibrate
 
 MAX_DESCRIBED = 2000
 
@@ -26,23 +26,33 @@ def finish(
     """Return `network` calibrated on `held_out`, knowing how unlike a picture is to `fields`.
 
     What was done before is not done again. `singles` are those of `calibrate`.
-    What is usual is told by up to 2000 of the fields it was trained on; with too few of them nothing is.
+    What is usual is told by up to 2000 of the fields it was trained on. What there are too few cells or fields for, the
+    card lists among its limits.
     """
     if not card.calibration:
         network, card = calibrate(network, card, held_out, singles)
     if not network.novelty.limit:
         network = learn_usual(network, card, fields, held_out)
-    return network, card
+    return network, with_limits(network, card)
 
 
 def learn_usual(network: AttriDet, card: Card, fields: Sequence[Field], held_out: Sequence[Field]) -> AttriDet:
-    """Tell `network` how its `fields` look, and return it; with too few of them it stays as it is."""
+    """Tell `network` how its `fields` look, and return it; with 32 or fewer of them it knows nothing usual."""
+    network.novelty.limit.zero_()
     fields = list({field.path: field for field in fields}.values())
     if len(fields) > AXES and held_out:
         detector = Detector.from_network(copy.deepcopy(network), card, torch.device("cpu"))
         chosen = np.linspace(0, len(fields) - 1, min(len(fields), MAX_DESCRIBED)).astype(int)
         network.novelty.fit(_described(detector, [fields[row] for row in chosen]), _described(detector, held_out))
     return network
+
+
+def with_limits(network: AttriDet, card: Card) -> Card:
+    """Return `card` with what `network` cannot do, for want of cells or of fields, among its limits."""
+    scores = card.calibration.get("score_slope", 1.0), card.calibration.get("score_offset", 0.0)
+    now = {NOT_CALIBRATED: scores == UNCHANGED, NO_NOVELTY: not network.novelty.limit}
+    kept = [limit for limit in card.limits if limit not in now]
+    return card.model_copy(update={"limits": kept + [limit for limit, holds in now.items() if holds]})
 
 
 def _described(detector: Detector, fields: Sequence[Field]) -> Tensor:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from bloodfilm.errors import LabelError
 from bloodfilm.io.images import read_image
-from bloodfilm.io.lld.pictures import Pictures, picture_folders, picture_size
+from bloodfilm.io.lld.pictures import Pictures, find_all, picture_folders, picture_size
 
 
 def find(labels: Path, name: str = "a.png") -> Path | None:
@@ -78,3 +78,21 @@ def test_a_folder_that_cannot_be_listed_holds_no_pictures(tmp_path: Path, monkey
     (tmp_path / "labels" / "a.png").touch()
     monkeypatch.setattr(Path, "iterdir", unless_forbidden)
     assert find(tmp_path / "labels" / "train.json") == tmp_path / "labels" / "a.png"
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["slide1/a.png", "slide2/a.png"], [True, False]),
+        (["C:\\data\\slide1\\a.png", "slide2/a.png"], [False, False]),
+        (["elsewhere/a.png"], [True]),
+        (["a.png", "A`.png"], [True, True]),
+    ],
+)
+def test_pictures_of_one_name_in_several_folders_are_not_mixed_up(
+    tmp_path: Path, names: list[str], found: list[bool]
+) -> None:
+    (tmp_path / "slide1").mkdir()
+    (tmp_path / "slide1" / "a.png").touch()
+    places = find_all(names, Pictures([tmp_path / "slide1"]).find)
+    assert [places[name] is not None for name in names] == found

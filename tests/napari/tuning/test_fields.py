@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import write_coco
+from bloodfilm.io.table import write_csv
 from bloodfilm.napari.layers import cells_layer, describe, to_rectangles
 from bloodfilm.napari.reader import read_labels
 from bloodfilm.napari.review import Review
@@ -235,3 +236,17 @@ def test_a_subset_of_lld_opens_with_its_labels(viewer_model: ViewerModel, lld: P
     open_folder(viewer_model, next(lld.rglob("H_100X_C2")))
     images = [layer for layer in viewer_model.layers if isinstance(layer, Image)]
     assert collect(viewer_model, images)
+
+
+def test_a_folder_with_a_file_of_labels_opens_with_them(viewer_model: ViewerModel, tmp_path: Path) -> None:
+    Pillow.fromarray(np.full((80, 100, 3), 200, np.uint8)).save(tmp_path / "a.png")
+    fields = [Field(tmp_path / "a.png", found(), 100, 80, name="a.png")]
+    write_coco(tmp_path / "cells.json", fields)
+    write_csv(tmp_path / "cells.csv", fields)
+    open_folder(viewer_model, tmp_path)
+    image, cells = viewer_model.layers
+    assert isinstance(image, Image)
+    assert len(cells.data) == len(found())
+    write_coco(tmp_path / "more.json", fields)
+    with pytest.raises(UserError, match=r"open one of cells.json, more.json"):
+        open_folder(viewer_model, tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from bloodfilm.cells import Origin
 from bloodfilm.vocabulary import normalise
@@ -26,6 +26,11 @@ def tidy(name: str) -> str:
 def key(name: str) -> str:
     """Return what two names of one picture, or of its labels, have in common: no folder, suffix or letter case."""
     return Path(tidy(name.replace("\\", "/"))).stem.strip().lower()
+
+
+def folder_of(name: str) -> str:
+    """Return the folders before the name of a picture, in small letters."""
+    return PurePosixPath(tidy(name.replace("\\", "/"))).parent.as_posix().lower().removeprefix(".")
 
 
 def origin_of(name: str) -> Origin | None:

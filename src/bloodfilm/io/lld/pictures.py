@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import tifffile
@@ -10,7 +11,7 @@ from PIL import Image
 
 from bloodfilm.errors import LabelError
 from bloodfilm.io.images import SUFFIXES, TIFF_SUFFIXES
-from bloodfilm.io.lld.names import IMAGES, home_of, is_hidden, key, tidy
+from bloodfilm.io.lld.names import IMAGES, folder_of, home_of, is_hidden, key, tidy
 
 
 def picture_folders(labels: Path, split: str) -> list[Path]:
@@ -74,6 +75,27 @@ class Pictures:
             or next((path for path in deep if path.is_file()), None)
             or self._by_key.get(key(name))
         )
+
+
+def find_all(names: Iterable[str], find: Callable[[str], Path | None]) -> dict[str, Path | None]:
+    """Return what `find` says of each of `names`.
+
+    Of names in several folders for which it finds one picture, only those that end that picture's path have it.
+    """
+    found = {name: find(name) for name in names}
+    folders: dict[Path | None, set[str]] = defaultdict(set)
+    for name, picture in found.items():
+        folders[picture].add(folder_of(name))
+    return {
+        name: picture if len(folders[picture]) == 1 or _lies_in(picture, folder_of(name)) else None
+        for name, picture in found.items()
+    }
+
+
+def _lies_in(picture: Path | None, folder: str) -> bool:
+    if picture is None or not folder:
+        return picture is not None
+    return picture.absolute().parent.as_posix().lower().endswith(f"/{folder.strip('/')}")
 
 
 def pictures_beside(folder: Path, split: str = "") -> Pictures:

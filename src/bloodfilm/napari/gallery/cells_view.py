@@ -124,7 +124,7 @@ class CellsView(QWidget):
 
     def _offer_columns(self) -> None:
         assert self.cells is not None
-        columns = [name for name in self.cells.table.columns if not name.endswith("_score")]
+        columns = list(self.cells.table.columns)
         words = [name for name in columns if is_words(self.cells.table[name])]
         for menu, names, first, default in (
             (self.colour, [*words, SCORE], None, self.cells.colour_by),

@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from bloodfilm.cells import Cells, Field, concatenate
 from bloodfilm.errors import UserError
 from bloodfilm.io.files import replacing
+from bloodfilm.io.formats import recognise
 from bloodfilm.io.images import SUFFIXES, as_rgb
 from bloodfilm.napari.layers import (
     METADATA_KEY,
@@ -33,7 +34,7 @@ from bloodfilm.napari.layers import (
     to_rectangles,
 )
 from bloodfilm.napari.pictures import Part, field_of, full_resolution
-from bloodfilm.napari.reader import get_reader, read_pictures
+from bloodfilm.napari.reader import get_reader, read_labels, read_pictures
 from bloodfilm.review.states import REJECTED, REVIEW
 from bloodfilm.vocabulary import NOT_ANNOTATED
 
@@ -122,14 +123,27 @@ def open_folder(viewer: ViewerModel, folder: Path) -> None:
     Raises
     ------
     UserError
-        If it holds neither.
+        If it holds neither, or several files of labels.
     """
-    reader = get_reader(str(folder))
-    layers = reader(str(folder)) if reader else read_pictures(folder)
+    path = folder if get_reader(str(folder)) else _labels_in(folder)
+    layers = read_labels(str(path)) if path else read_pictures(folder)
     if not layers:
         raise UserError(f"{folder} holds no picture.")
     for each in layers:
         viewer.add_layer(napari.layers.Layer.create(*each))
+
+
+def _labels_in(folder: Path) -> Path | None:
+    """Return the file of labels in `folder`; of a COCO file and a table the first, which says more."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    for kind in ("coco", "csv"):
+        found = [path for path in files if recognise(path) == kind]
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise UserError(f"{folder} holds several files of labels: open one of {names} by File → Open.")
+        if found:
+            return found[0]
+    return None
 
 
 def add_regions(viewer: ViewerModel, image: Image) -> Shapes:

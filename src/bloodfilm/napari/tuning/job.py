@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     Places = dict[str, tuple[Image, Index]]
 
 POLL_MS = 100
-QUESTION = "A training is running. Stop it and close? It can be gone on with later."
+QUESTION = "A training is running. Stop it and close?"
+LATER = "It can be gone on with later."
+NOTHING = "No round is over yet, so nothing of it is kept."
 
 
 class TrainJob(QObject):
@@ -97,10 +99,11 @@ class TrainJob(QObject):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
         if event.type() == QEvent.Type.Close and not self.over:
-            answer = QMessageBox.question(self._window, "bloodfilm", QUESTION)
+            kept = LATER if self.rows else NOTHING
+            answer = QMessageBox.question(self._window, "bloodfilm", f"{QUESTION} {kept}")
             if answer != QMessageBox.StandardButton.Yes:
                 event.ignore()
                 return True
             self.close()
-            self.told.emit({"kind": "refused", "text": "The training was ended; Continue goes on with it."})
+            self.told.emit({"kind": "refused", "text": f"The training was ended. {kept}"})
         return super().eventFilter(watched, event)

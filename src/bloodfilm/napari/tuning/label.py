@@ -32,7 +32,7 @@ from bloodfilm.napari.tuning.fields import (
     open_folder,
     show_only,
 )
-from bloodfilm.napari.tuning.suggestions import Suggestions
+from bloodfilm.napari.tuning.suggestions import MAX_SEARCHED, Suggestions
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -98,7 +98,10 @@ class LabelSection(QWidget):
         self.draw_cells.setToolTip("Draw a box around each white cell; the keys of the Review panel name it.")
         self.draw_cells.clicked.connect(self._on_draw_cells)
         self.suggest = QPushButton("Suggest where to label next")
-        self.suggest.setToolTip(f"Search the pictures and mark the {PATCHES} parts that would teach the model most.")
+        self.suggest.setToolTip(
+            f"Search the pictures, of a stack at most {MAX_SEARCHED}, and mark the {PATCHES} parts that would teach "
+            "the model most."
+        )
         self.suggest.clicked.connect(self._on_suggest)
         self.words = QLabel(HINT)
         self.words.setWordWrap(True)
