@@ -93,9 +93,9 @@ def in_patch(field: Field, share: float, seed: int) -> Field:
 
 
 def in_quarters(field: Field) -> Field:
-    """Keep all labels, as four regions side by side."""
+    """Keep all labels, as four regions side by side, a pixel apart."""
     x, y = field.width / 2, field.height / 2
-    quarters = [[x * i, y * j, x * (i + 1), y * (j + 1)] for i in (0, 1) for j in (0, 1)]
+    quarters = [[(x + 1) * i, (y + 1) * j, x * (i + 1), y * (j + 1)] for i in (0, 1) for j in (0, 1)]
     return replace(field, labelled_regions=np.array(quarters, np.float32))
 
 

@@ -121,3 +121,13 @@ def test_a_cell_on_a_real_field_is_boxed(detector: Detector) -> None:
 def test_fields_without_white_cells_give_hardly_any(detector: Detector) -> None:
     pictures = sorted((DATA / "chula-negatives" / "images").iterdir())[:20]
     assert sum(len(detector.detect(read_image(path))) for path in pictures) <= 1
+
+
+def test_many_small_cells_of_a_large_picture_are_found(detector: Detector) -> None:
+    """At 640 px its red cells would be of 9 px, and clumps of them taken for cells."""
+    picture, truth = draw_field(1500, 420, white_cells=110, seed=3, red_cell_diameter=21.0)
+    cells = detector.detect(picture)
+    assert found_share(cells, truth, picture) > 0.95
+    assert cells.scale is not None
+    assert cells.scale.um_per_px[0] == pytest.approx(7.5 / 21, rel=0.1)
+    assert len(detector.detect(picture, 0.001)) > 110

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import bloodfilm
 from bloodfilm.detection.detector import Detector
 from bloodfilm.detection.process import DetectionProcess
 from bloodfilm.errors import UserError
+from bloodfilm.nets.checkpoint import load, save
 
 LOWEST = 0.01
 
@@ -124,3 +126,30 @@ def test_it_reads_boxes_as_a_detector_does(process: DetectionProcess, checkpoint
     wanted = Detector(checkpoint, "cpu").read_boxes(picture, boxes)
     np.testing.assert_array_equal(outcome.cells.boxes, boxes)
     np.testing.assert_array_equal(outcome.cells.attributes, wanted.attributes)
+
+
+def test_who_fails_while_it_watches_leaves_no_answer_behind(
+    process: DetectionProcess, checkpoint: Path, picture: np.ndarray
+) -> None:
+    def fail(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process.detect(picture, str(checkpoint), "cpu", LOWEST, fail)
+    outcome = process.detect(picture[:40], str(checkpoint), "cpu", LOWEST)
+    assert outcome is not None
+    assert (outcome.cells.boxes[:, 3] <= 40).all()
+
+
+def test_weights_that_are_written_again_are_read_again(
+    process: DetectionProcess, checkpoint: Path, picture: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    shutil.copy(checkpoint, path)
+    first = process.detect(picture, str(path), "cpu", LOWEST)
+    network, card = load(path)
+    save(path, network, card.model_copy(update={"name": "another"}))
+    second = process.detect(picture, str(path), "cpu", LOWEST)
+    assert first is not None
+    assert second is not None
+    assert first.provenance["model"] != second.provenance["model"]

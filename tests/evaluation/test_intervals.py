@@ -31,6 +31,11 @@ def test_fields_of_one_patient_are_drawn_together(annotated: Annotated) -> None:
     np.testing.assert_array_equal(drawn, units.draw(200))
 
 
+def test_one_patient_has_no_interval(annotated: Annotated) -> None:
+    fields = [of("4", annotated()) for _ in range(3)]
+    assert np.isnan(evaluate(fields, fields)["detection"]["ap50_interval"]).all()
+
+
 def test_the_interval_leaves_out_draws_without_a_score() -> None:
     assert interval(np.append(np.arange(101), np.nan)) == pytest.approx([2.5, 97.5])
     assert np.isnan(interval(np.array([np.nan]))).all()

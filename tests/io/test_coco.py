@@ -369,3 +369,20 @@ def test_pictures_are_first_looked_for_where_the_file_says(file: Path) -> None:
     path = write(file.parent / "results" / "cells.json", info={"pictures": "../data"})
     assert read_coco(path)[0].path.samefile(file.parent / "data" / "a.png")
     assert read_lld(path).fields[0].path.samefile(file.parent / "data" / "a.png")
+
+
+def test_an_entry_that_is_listed_twice_does_not_double_its_cells(file: Path) -> None:
+    (field,) = read_coco(write(file, images=[IMAGE, IMAGE], annotations=[ANNOTATION]))
+    assert len(field.cells) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"images": [IMAGE, IMAGE | {"file_name": "b.png"}]}, r"images.1: b.png has the id of a.png"),
+        ({"categories": [{"id": 1, "name": "Monocyte"}, {"id": 1, "name": "Other"}]}, "is called Monocyte and Other"),
+    ],
+)
+def test_an_id_of_two_things_is_refused(file: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(LabelError, match=said):
+        read_coco(write(file, **changes))

@@ -37,6 +37,10 @@ def test_films_are_usual_to_a_network_that_saw_films_and_noise_is_new(network: A
     assert (detector.detect(noise).novelty or 0) > 2
 
 
+def test_few_held_out_fields_leave_no_notion_of_the_usual(network: AttriDet, tmp_path: Path) -> None:
+    assert NO_NOVELTY in finish(network, CARD, drawn(tmp_path, 40, 0), drawn(tmp_path, 1, 100))[1].limits
+
+
 def test_few_fields_leave_no_notion_of_the_usual(network: AttriDet, fields: list[Field]) -> None:
     finished, card = finish(network, CARD, fields, fields)
     assert finish(finished, card, fields, fields)[1].limits == card.limits == [NOT_CALIBRATED, NO_NOVELTY]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bloodfilm.cells import Cells, Field
+from bloodfilm.io.polygons import rectangles
 from bloodfilm.training.labels import ANY, labels_of
-from bloodfilm.training.regions import end_on_border, outside_of_regions
+from bloodfilm.training.regions import end_on_border, outside_of_regions, views
 
 SIDE = 96
 
@@ -47,6 +48,15 @@ def test_boxes_that_end_on_the_border_of_a_region_are_unknown(single: Field) -> 
     labels = labels_of(field)
     assert labels.boxes.tolist() == boxes[1:3].tolist()
     assert boxes[0].tolist() in labels.unknown.tolist()
+
+
+def test_the_stairs_of_a_polygon_are_no_border_and_one_view(single: Field) -> None:
+    around = [v for a in np.linspace(0, 2 * np.pi, 90) for v in (48 + 40 * np.cos(a), 48 + 30 * np.sin(a))]
+    boxes = np.array([[x, y, x + 8, y + 8] for x in range(28, 56, 3) for y in range(32, 52, 2)], np.float32)
+    field = replace(single, cells=Cells(boxes), labelled_regions=rectangles(around))
+    assert not end_on_border(field, boxes).any()
+    (view,) = views(replace(field, auxiliary={}))
+    np.testing.assert_allclose(view, [8, 18, 88, 78], atol=2)
 
 
 def test_a_border_inside_of_a_region_is_unknown_for_its_kind(single: Field) -> None:

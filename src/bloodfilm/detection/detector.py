@@ -18,7 +18,7 @@ from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
 from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.detection.red_cells import red_cell_sizes
-from bloodfilm.detection.ruler import Ruler, measure, right_size, surest
+from bloodfilm.detection.ruler import Ruler, measure, right_size, surest, too_large
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
@@ -35,9 +35,18 @@ MIN_CLASS_SCORE = 0.5
 """A type less probable than this is reported as unknown."""
 
 MAX_WHOLE = 4096
-"""Pictures with a longer side than this are searched in tiles; smaller ones as a whole."""
+"""Pictures with a longer side than this are searched in tiles; smaller ones as a whole, if cells are large enough."""
 
 DEFAULT_TILE = 640
+
+MAX_REDUCED = 2
+"""Pictures that would be reduced more than so to be searched as a whole have their red cells measured before."""
+
+MEASURED = 4
+"""Parts of a picture in which its red cells are measured."""
+
+MAX_CELLS = 1000
+"""Of one part of a picture that is searched."""
 
 Progress = Callable[[int, int], None]
 
@@ -115,7 +124,7 @@ class Detector:
             Cells with a lower score are left out.
         tile : int, optional
             Search in tiles of this many pixels a side. By default pictures up to 4096 px are searched as a
-            whole, larger ones in tiles of 640 px.
+            whole, larger ones, and those whose cells would be too small, in tiles of 640 px.
         batch : int
             Tiles in one pass.
         pixel_size : float, optional
@@ -131,13 +140,7 @@ class Detector:
             By falling score, boxes in pixels of `image`.
         """
         picture = as_rgb(image)
-        if tile is None and max(picture.shape[:2]) <= MAX_WHOLE:
-            tiles = [Tile(0, 0, picture.shape[1], picture.shape[0])]
-        else:
-            tiles = split_tiles(picture.shape[1], picture.shape[0], tile or DEFAULT_TILE)
-        ruler = None
-        if len(tiles) > 1:
-            ruler = surest(self._measure(picture, tiles, batch) if self.card.auxiliary else None, pixel_size)
+        tiles, ruler = self._plan(picture, tile, pixel_size)
         found: list[Cells] = []
         for first in range(0, len(tiles), check_batch(batch)):
             if cancelled and cancelled():
@@ -149,7 +152,7 @@ class Detector:
             if progress:
                 progress(len(found), len(tiles))
         if len(found) == 1:
-            return found[0]
+            return replace(found[0], novelty=self._novelty(picture)) if ruler else found[0]
         together = replace(concatenate(found), novelty=median_novelty(found))
         return suppress_overlaps(together, MAX_OVERLAP).in_order()
 
@@ -178,8 +181,10 @@ class Detector:
         if not (corners[:, 2:] > corners[:, :2]).all():
             raise UserError(f"A box has no area inside the picture of {width} x {height} px.")
         size = fit(shape, self.card.image_size)
-        ((_, red),) = self._search([picture], [size], MIN_SCORE)
-        ruler = surest(measure(red_cell_sizes(picture, red)), pixel_size)
+        _, ruler = self._plan(picture, None, pixel_size)
+        if ruler is None:
+            ((_, red),) = self._search([picture], [size], MIN_SCORE)
+            ruler = surest(measure(red_cell_sizes(picture, red)), pixel_size)
         size = right_size(ruler, shape, size)
         given = torch.from_numpy(corners * np.array([size[1] / width, size[0] / height] * 2, np.float32))
         place = torch.zeros(len(given), dtype=torch.long)
@@ -191,9 +196,25 @@ class Detector:
         )
         return replace(cells, scale=ruler.scale(shape, size) if ruler else None)
 
-    def _measure(self, picture: RGB, tiles: Sequence[Tile], batch: int) -> Ruler | None:
+    def _plan(self, picture: RGB, tile: int | None, pixel_size: float | None) -> tuple[list[Tile], Ruler | None]:
+        """Return the parts of a picture to search, and its ruler; None if that is to be seen on the whole picture."""
+        height, width = shape = picture.shape[:2]
+        size = fit(shape, self.card.image_size)
+        whole, tiles = [Tile(0, 0, width, height)], split_tiles(width, height, tile or DEFAULT_TILE)
+        in_one = tile is None and max(shape) <= MAX_WHOLE
+        if len(tiles) == 1 or (in_one and max(shape) <= MAX_REDUCED * self.card.image_size):
+            return whole, None
+        ruler = surest(self._measure(picture, tiles) if self.card.auxiliary else None, pixel_size)
+        if not in_one:
+            return tiles, ruler
+        if ruler is None or not ruler.sure:
+            return whole, None
+        return (tiles if too_large(ruler, shape, size) else whole), ruler
+
+    def _measure(self, picture: RGB, tiles: Sequence[Tile]) -> Ruler | None:
         """Measure the red cells on a few tiles from all over the picture."""
-        chosen = [tiles[row] for row in np.linspace(0, len(tiles) - 1, min(len(tiles), batch)).astype(int)]
+        rows = np.linspace(0, len(tiles) - 1, MEASURED + 2)[1:-1].round().astype(int)
+        chosen = [tiles[row] for row in dict.fromkeys(rows.tolist())]
         parts = [tile.of(picture) for tile in chosen]
         seen = self._search(parts, [fit(part.shape, self.card.image_size) for part in parts], MIN_SCORE)
         sizes = [red_cell_sizes(part, red) for (_, red), part in zip(seen, parts, strict=True)]
@@ -238,7 +259,7 @@ class Detector:
         for shape in dict.fromkeys(image.shape for image in images):
             rows = [row for row, image in enumerate(images) if image.shape == shape]
             batch = torch.stack([images[row] for row in rows])
-            found = self.network.find(self._as_input(batch), max(min_score, LOWEST_SCORE), MAX_OVERLAP)
+            found = self.network.find(self._as_input(batch), max(min_score, LOWEST_SCORE), MAX_OVERLAP, MAX_CELLS)
             novelties = self.novelty(found.described).tolist()
             found = found._replace(classes=torch.where(self._taught, found.classes, 0)).cpu()
             for place, row in enumerate(rows):
@@ -260,6 +281,10 @@ class Detector:
         """Return what a picture (H, W, 3) uint8 looks like to the network, for `bloodfilm.nets.novelty`."""
         images = self._as_input(resize(picture, fit(picture.shape, self.card.image_size))[None])
         return self.network.find(images, min_score=1.0).described[0].cpu()
+
+    def _novelty(self, picture: RGB) -> float | None:
+        novelty = float(self.novelty(self.describe(picture)[None].to(self.device)))
+        return novelty if math.isfinite(novelty) else None
 
     def _cells(self, found: Found, mine: Tensor, back: npt.NDArray[np.float32], picture: tuple[int, int]) -> Cells:
         boxes = np.minimum(found.boxes.numpy() * back, np.array(picture * 2, np.float32))

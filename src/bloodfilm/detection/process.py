@@ -86,23 +86,28 @@ class DetectionProcess:
             connection = self._connection or self._start()
             try:
                 connection.send(request)
-                return self._wait(connection, progress, cancelled)
+                kind, content, asked = self._wait(connection, progress, cancelled)
             except (EOFError, OSError):
                 self._end()
                 raise RuntimeError("The detection process ended unexpectedly; perhaps memory ran out.") from None
+            except BaseException:
+                self._end()  # its answer would be taken for that of the next picture
+                raise
+            return self._result(kind, content, asked)
 
     def _wait(
         self,
         connection: Connection,
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool] | None,
-    ) -> Outcome | None:
+    ) -> tuple[str, Any, bool]:
+        """Return the answer, and if it was asked to cancel."""
         ready = asked = False
         while True:
             if cancelled and not asked and cancelled():
                 if not ready:  # it listens again only when torch and the model are loaded
                     self._end()
-                    return None
+                    return "cancelled", None, True
                 connection.send("cancel")
                 asked = True
             if not connection.poll(POLL_SECONDS):
@@ -111,7 +116,7 @@ class DetectionProcess:
             if kind == "ready":
                 ready = True
             elif kind != "progress":
-                return self._result(kind, content, asked)
+                return kind, content, asked
             elif progress:
                 progress(*content)
 

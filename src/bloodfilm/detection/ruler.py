@@ -84,18 +84,27 @@ def surest(measured: Ruler | None, pixel_size: float | None) -> Ruler | None:
 def right_size(ruler: Ruler | None, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     """Return height and width at which to search a picture of `shape` rather than at `size`.
 
-    Red cells become round and as large as the network knows them; `size` stays if they were so, or if the ruler
-    is not sure.
+    Red cells become round and as large as the network knows them, as far as `MAX_SIDE` allows it; `size` stays if they
+    were so, or if the ruler is not sure.
     """
     if ruler is None or not ruler.sure:
         return size
-    scale = np.array(size) / shape
-    seen = np.array([ruler.height, ruler.width]) * scale
-    diameter = float(np.clip(np.sqrt(seen.prod()), *LEARNED))
-    squeezed = max(ruler.squeeze, 1 / ruler.squeeze) > MAX_SQUEEZE
-    wanted = diameter / (seen if squeezed else np.sqrt(seen.prod()).repeat(2))
+    wanted = _wanted(ruler, shape, size)
     factor = wanted * min(1.0, float((MAX_SIDE / (np.array(size) * wanted)).min()))
     if np.abs(factor - 1).max() < 0.05:
         return size
     height, width = np.maximum((np.array(size) * factor).round(), 32).astype(int).tolist()
     return height, width
+
+
+def too_large(ruler: Ruler, shape: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Tell if a picture of `shape` would have to be larger than `MAX_SIDE` for its red cells to be large enough."""
+    return bool((np.array(size) * _wanted(ruler, shape, size)).max() > MAX_SIDE)
+
+
+def _wanted(ruler: Ruler, shape: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """Return by how much height and width have to be more than `size`."""
+    seen = np.array([ruler.height, ruler.width]) * size / shape
+    diameter = float(np.clip(np.sqrt(seen.prod()), *LEARNED))
+    squeezed = max(ruler.squeeze, 1 / ruler.squeeze) > MAX_SQUEEZE
+    return np.asarray(diameter / (seen if squeezed else np.sqrt(seen.prod()).repeat(2)))

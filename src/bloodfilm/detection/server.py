@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def serve(connection: Connection) -> None:
     """Answer requests until the caller hangs up."""
-    detectors: dict[tuple[str, str], Detector] = {}
+    detectors: dict[tuple[Any, ...], Detector] = {}
     while True:
         try:
             request = connection.recv()
@@ -40,7 +40,7 @@ def serve(connection: Connection) -> None:
 
 def _answer(
     connection: Connection,
-    detectors: dict[tuple[str, str], Detector],
+    detectors: dict[tuple[Any, ...], Detector],
     image: Any,
     model: str,
     device: str,
@@ -50,11 +50,13 @@ def _answer(
 ) -> tuple[str, Any]:
     from bloodfilm.detection.detector import Cancelled, Detector
     from bloodfilm.detection.provenance import provenance
+    from bloodfilm.nets.checkpoint import locate
 
-    if (model, device) not in detectors:
+    key = (model, device, locate(model).stat().st_mtime_ns)
+    if key not in detectors:
         detectors.clear()
-        detectors[model, device] = Detector(model, device)
-    detector = detectors[model, device]
+        detectors[key] = Detector(model, device)
+    detector = detectors[key]
     connection.send(("ready", None))
     begin = time.perf_counter()
     try:

@@ -15,6 +15,10 @@ OVERLAP = 0.3
 """Share of a tile that it has in common with its neighbour: cells up to this size are whole in one of them."""
 
 
+SLACK = 0.02
+"""Share of a tile by which a cell may lie beyond its core: two tiles see its centre at slightly different places."""
+
+
 class Tile(NamedTuple):
     """A part of a picture, and the core of it whose cells it keeps."""
 
@@ -29,10 +33,11 @@ class Tile(NamedTuple):
         return picture[self.y0 : self.y1, self.x0 : self.x1]
 
     def keep_own(self, cells: Cells) -> Cells:
-        """Return the cells whose centre lies in the core."""
+        """Return the cells whose centre lies in the core, or close by: those on a seam are in both tiles."""
         x, y = (cells.boxes[:, :2] + cells.boxes[:, 2:]).T / 2
         left, top, right, bottom = self.core
-        return cells[(x >= left) & (x < right) & (y >= top) & (y < bottom)]
+        across, down = SLACK * (self.x1 - self.x0), SLACK * (self.y1 - self.y0)
+        return cells[(x >= left - across) & (x < right + across) & (y >= top - down) & (y < bottom + down)]
 
 
 def split_tiles(width: int, height: int, side: int) -> list[Tile]:

@@ -29,8 +29,12 @@ class Units:
         return f"{number_of(self.patients, 'patient')} and {fields}" if self.patients else fields
 
     def draw(self, times: int, seed: int = 0) -> FloatArray:
-        """Draw as many units as there are, with return; tell how often each field comes (times, F)."""
+        """Draw as many units as there are, with return; tell how often each field comes (times, F).
+
+        Of a single unit none (0, F): it says nothing of how much they differ.
+        """
         count = self.patients + self.others
+        times = times if count > 1 else 0
         chosen = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / max(count, 1)), size=times)
         return np.asarray(chosen[:, self.of_field], float)
 

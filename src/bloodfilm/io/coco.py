@@ -30,6 +30,7 @@ from bloodfilm.io.entry import (
 )
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.io.lld.attributes import lld_words
+from bloodfilm.io.lld.names import tidy
 from bloodfilm.io.lld.pictures import Pictures, find_all, picture_folders
 from bloodfilm.io.merge import merge_pictures
 from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
@@ -107,7 +108,7 @@ def to_fields(
     content: CocoFile, path: Path, find: Callable[[str], Path | None], vocabulary: Vocabulary = LLD
 ) -> list[Field]:
     """Return what `read_coco` does for a file at `path` that has been parsed; `find` knows where pictures are."""
-    names: dict[int | None, str] = {category.id: category.name for category in content.categories}
+    names = _category_names(path, content)
     for annotation in content.annotations:
         annotation.category_name = names.get(annotation.category_id, annotation.category_name or "")
     lost = {a.image_id for a in content.annotations} - {image.id for image in content.images}
@@ -121,9 +122,29 @@ def to_fields(
     others = {c.id: kind for c in content.categories if (kind := auxiliary(c.name, vocabulary))}
     found = find_all((image.file_name for image in content.images), find)
     return merge_pictures(
-        _field(found[image.file_name] or path.parent / image.file_name, image, by_image[image.id], others, vocabulary)
+        _field(
+            found[image.file_name] or path.parent / image.file_name,
+            image,
+            by_image.pop(image.id, []),
+            others,
+            vocabulary,
+        )
         for image in content.images
     )
+
+
+def _category_names(path: Path, content: CocoFile) -> dict[int | None, str]:
+    """Return the name of each category's id; raise `LabelError` where ids of categories or pictures are no ids."""
+    names: dict[int | None, str] = {}
+    for category in content.categories:
+        if names.setdefault(category.id, category.name) != category.name:
+            raise LabelError(f"{path}: the category {category.id} is called {names[category.id]} and {category.name}.")
+    pictures: dict[Any, str] = {}
+    for row, image in enumerate(content.images):
+        first = pictures.setdefault(image.id, image.file_name)
+        if tidy(first) != tidy(image.file_name):
+            raise LabelError(f"{path}: images.{row}: {image.file_name} has the id of {first}, {image.id}.")
+    return names
 
 
 def auxiliary(name: str, vocabulary: Vocabulary) -> str:

@@ -22,7 +22,7 @@ from bloodfilm.io.images import RGB, find_images, read_image
 from bloodfilm.io.lld.names import origin_of
 from bloodfilm.nets.checkpoint import Stain, load, read_card, save
 from bloodfilm.training import stain
-from bloodfilm.training.finish import learn_usual, with_limits
+from bloodfilm.training.finish import ENOUGH_HELD_OUT, learn_usual, with_limits
 from bloodfilm.training.labels import Labels, labels_of
 from bloodfilm.training.loop import Report, train
 from bloodfilm.training.losses import detection_losses
@@ -105,7 +105,7 @@ def adapt(
     card = card.model_copy(update={"stain": colours or card.stain, "method": "adapt", "patients": patients})
     if ways.statistics:
         network = reestimated(network, card, target)
-    held = max(len(target) // 10, 1)
+    held = max(len(target) // 10, ENOUGH_HELD_OUT)
     network = learn_usual(network, card, target[held:], target[:held])
     save(out / "adapted.safetensors", network, with_limits(network, card))
     return out / "adapted.safetensors"

@@ -18,6 +18,8 @@ from bloodfilm.nets.novelty import AXES
 from bloodfilm.training.calibration import UNCHANGED, calibrate
 
 MAX_DESCRIBED = 2000
+ENOUGH_HELD_OUT = 20
+"""Fields that say how far usual ones go: by a single one, most others would be unlike."""
 
 
 def finish(
@@ -37,10 +39,10 @@ def finish(
 
 
 def learn_usual(network: AttriDet, card: Card, fields: Sequence[Field], held_out: Sequence[Field]) -> AttriDet:
-    """Tell `network` how its `fields` look, and return it; with 32 or fewer of them it knows nothing usual."""
+    """Tell `network` how its `fields` look, and return it; without 33 of them, and 20 `held_out`, nothing is usual."""
     network.novelty.limit.zero_()
     fields = list({field.path: field for field in fields}.values())
-    if len(fields) > AXES and held_out:
+    if len(fields) > AXES and len(held_out) >= ENOUGH_HELD_OUT:
         detector = Detector.from_network(copy.deepcopy(network), card, torch.device("cpu"))
         chosen = np.linspace(0, len(fields) - 1, min(len(fields), MAX_DESCRIBED)).astype(int)
         network.novelty.fit(_described(detector, [fields[row] for row in chosen]), _described(detector, held_out))

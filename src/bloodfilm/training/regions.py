@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse.csgraph import connected_components
 
 from bloodfilm.cells import Field, inside
 from bloodfilm.review.states import kept
 
 Boxes = npt.NDArray[np.float32]
+
+ALONG = 0.25, 0.5, 0.75
+"""Where along an edge of a box it is looked at."""
 
 ON_BORDER = 1.0
 """Pixels from a region's border within which a box may have been cut there."""
@@ -21,13 +25,25 @@ def labelled(field: Field) -> Boxes:
 
 
 def views(field: Field) -> Boxes:
-    """Return for each of `labelled` the smallest rectangle (M, 4) that shows it and all objects with a middle in it."""
-    boxes, regions = np.concatenate((kept(field.cells).boxes, *field.auxiliary.values())), labelled(field)
+    """Return for each of `labelled` the smallest rectangle (M, 4) that shows it and all objects with a middle in it.
+
+    Those that touch, such as the stairs of a polygon, are one.
+    """
+    boxes = np.concatenate((kept(field.cells).boxes, *field.auxiliary.values()))
+    regions = _joined(labelled(field))
     shown = []
     for region, own in zip(regions, inside(boxes, regions).T, strict=True):
         parts = np.concatenate((region[None], boxes[own]))
         shown.append([*parts[:, :2].min(0), *parts[:, 2:].max(0)])
     return np.array(shown, np.float32).reshape(-1, 4)
+
+
+def _joined(regions: Boxes) -> Boxes:
+    """Return a rectangle around each group of `regions` (M, 4) that touch."""
+    touch = (regions[:, None, :2] <= regions[:, 2:]) & (regions[:, None, 2:] >= regions[:, :2])
+    count, group = connected_components(touch.all(2), directed=False)
+    parts = [regions[group == number] for number in range(count)]
+    return np.array([[*part[:, :2].min(0), *part[:, 2:].max(0)] for part in parts], np.float32).reshape(-1, 4)
 
 
 def outside_of_regions(field: Field) -> Boxes:
@@ -54,12 +70,31 @@ def _runs(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int_], npt.NDArra
 
 
 def end_on_border(field: Field, boxes: Boxes) -> npt.NDArray[np.bool_]:
-    """Tell which of `boxes` (N, 4) have an edge on that of a region within the picture, where they may be cut."""
+    """Tell which of `boxes` (N, 4) have an edge on that of the regions within the picture, where they may be cut.
+
+    There somebody looked on one side of the edge, and nobody on the other.
+    """
     regions = field.labelled_regions
     if regions is None or len(regions) == 0 or len(boxes) == 0:
         return np.zeros(len(boxes), bool)
-    size = np.array([field.width, field.height] * 2)
-    inner = (regions > ON_BORDER) & (regions < size - ON_BORDER)
-    near = (np.abs(boxes[:, None] - regions) < ON_BORDER) & inner
-    reach = (boxes[:, None, :2] < regions[:, 2:]) & (boxes[:, None, 2:] > regions[:, :2])
-    return np.asarray((near & np.all(reach, axis=2, keepdims=True)).any((1, 2)))
+    within, beyond = (_along_edges(boxes, by) for by in (-ON_BORDER, ON_BORDER))
+    in_picture = ((beyond > 0) & (beyond < (field.width, field.height))).all(-1)
+    return np.asarray((_covered(within, regions) & ~_covered(beyond, regions) & in_picture).any(1))
+
+
+def _along_edges(boxes: Boxes, by: float) -> npt.NDArray[np.float64]:
+    """Return places (N, 12, 2) along the edges of boxes that are `by` larger on each side."""
+    low, high = boxes[:, None, :2] - by, boxes[:, None, 2:] + by
+    along = boxes[:, None, :2] + np.array(ALONG)[:, None] * (boxes[:, None, 2:] - boxes[:, None, :2])
+    x, y = along[..., 0], along[..., 1]
+    edges = [
+        np.stack(np.broadcast_arrays(*edge), -1)
+        for edge in ((low[..., 0], y), (high[..., 0], y), (x, low[..., 1]), (x, high[..., 1]))
+    ]
+    return np.concatenate(edges, 1)
+
+
+def _covered(places: npt.NDArray[np.float64], regions: Boxes) -> npt.NDArray[np.bool_]:
+    """Tell which of `places` (N, P, 2) lie in a region."""
+    places = places[:, :, None]
+    return np.asarray(((places >= regions[:, :2]) & (places <= regions[:, 2:])).all(-1).any(-1))
