@@ -124,7 +124,7 @@ def test_fields_without_white_cells_give_hardly_any(detector: Detector) -> None:
 
 
 def test_many_small_cells_of_a_large_picture_are_found(detector: Detector) -> None:
-    """At 640 px its red cells would be of 9 px, and clumps of them taken for cells."""
+    """At 416 px its red cells would be of 6 px, and clumps of them taken for cells."""
     picture, truth = draw_field(1500, 420, white_cells=110, seed=3, red_cell_diameter=21.0)
     cells = detector.detect(picture)
     assert found_share(cells, truth, picture) > 0.95
