@@ -59,7 +59,7 @@ def test_evaluate_refuses_what_was_trained_on(tmp_path: Path) -> None:
     file = tmp_path / "truth.json"
     refused = CliRunner().invoke(app, ["evaluate", *map(str, ("--truth", file, "--found", file, "--trained-on", file))])
     assert "patients 4" in str(refused.exception)
-    assert "1 patient drawn" in run("evaluate", "--truth", file, "--found", file)
+    assert "Without intervals of confidence: 1 patient" in run("evaluate", "--truth", file, "--found", file)
 
 
 def test_the_matrix_scores_each_model_on_each_truth(checkpoint: Path, labels: Path, tmp_path: Path) -> None:

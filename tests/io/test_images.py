@@ -391,10 +391,14 @@ def test_the_pixel_size_of_ome_imagej_and_plain_tiff_files_is_read(tmp_path: Pat
     tifffile.imwrite(plain, RGB, resolution=(40_000, 40_000), resolutionunit="CENTIMETER")
     assert read_pixel_size(ome) == pytest.approx(0.25)
     assert read_pixel_size(plain) == pytest.approx(0.25)
+    tifffile.imwrite(imagej, RGB, imagej=True, resolution=(40_000, 40_000), resolutionunit="CENTIMETER")
+    assert read_pixel_size(imagej) == pytest.approx(0.25)
     for unit in ("um", "micron", "\\u00B5m"):
         tifffile.imwrite(imagej, RGB, imagej=True, resolution=(4, 4), metadata={"unit": unit})
         assert read_pixel_size(imagej) == pytest.approx(0.25)
     tifffile.imwrite(imagej, RGB, imagej=True, resolution=(72, 72), metadata={"unit": "inch"})
+    assert read_pixel_size(imagej) is None
+    tifffile.imwrite(imagej, RGB, imagej=True, resolution=(4, 4), metadata={"unit": 1})
     assert read_pixel_size(imagej) is None
 
 

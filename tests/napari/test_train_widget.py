@@ -145,7 +145,7 @@ def test_a_window_asks_before_it_ends_a_training(panel: TrainWidget, qtbot, monk
     assert not job.eventFilter(window, QCloseEvent())
     assert job.over
     assert panel.run.job is None
-    assert "Continue goes on" in panel.run.words.text()
+    assert "nothing of it is kept" in panel.run.words.text()
     assert answers == []
 
 

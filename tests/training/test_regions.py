@@ -57,6 +57,8 @@ def test_the_stairs_of_a_polygon_are_no_border_and_one_view(single: Field) -> No
     assert not end_on_border(field, boxes).any()
     (view,) = views(replace(field, auxiliary={}))
     np.testing.assert_allclose(view, [8, 18, 88, 78], atol=2)
+    corners = np.array([[0, 0, 40, 30], [40, 30, 80, 60]], np.float32)
+    assert len(views(replace(field, auxiliary={}, labelled_regions=corners))) == 2
 
 
 def test_a_border_inside_of_a_region_is_unknown_for_its_kind(single: Field) -> None:

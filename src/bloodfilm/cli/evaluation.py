@@ -117,10 +117,10 @@ def _show(scores: dict[str, Any]) -> None:
         reading.add_row(name, _text(row.get("cells")), _with_interval(row, "macro_f1"), _text(row.get("accuracy")))
     for table in (detection, reading):
         Console().print(table)
-    typer.echo(
-        f"Recall, false cells and attributes at a score of {protocol['min_score']}. Brackets: {protocol['level']:.0%} "
-        f"confidence, {protocol['drawn']} drawn {protocol['draws']} times."
-    )
+    typer.echo(f"Recall, false cells and attributes at a score of {protocol['min_score']}.")
+    drawn, times = protocol["drawn"], protocol["draws"]
+    brackets = f"Brackets: {protocol['level']:.0%} confidence, {drawn} drawn {times} times."
+    typer.echo(brackets if times else f"Without intervals of confidence: {drawn}.")
     if protocol["labelled_in_part"]:
         typer.echo(
             f"Fields labelled in part: {protocol['labelled_in_part']}. Cells found elsewhere on them are neither right "

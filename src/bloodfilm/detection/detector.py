@@ -43,7 +43,7 @@ MAX_REDUCED = 2
 """Pictures that would be reduced more than so to be searched as a whole have their red cells measured before."""
 
 MEASURED = 4
-"""Parts of a picture in which its red cells are measured."""
+"""Parts of a picture in which its red cells are measured, at most; half of all of them are enough."""
 
 MAX_CELLS = 1000
 """Of one part of a picture that is searched."""
@@ -151,9 +151,11 @@ class Detector:
             found += [t.keep_own(table.shifted(t.x0, t.y0)) for t, table in zip(chunk, tables, strict=True)]
             if progress:
                 progress(len(found), len(tiles))
-        if len(found) == 1:
-            return replace(found[0], novelty=self._novelty(picture)) if ruler else found[0]
-        together = replace(concatenate(found), novelty=median_novelty(found))
+        if len(found) == 1 and not ruler:
+            return found[0]
+        whole = tile is None and max(picture.shape[:2]) <= MAX_WHOLE
+        novelty = self._novelty(picture) if whole else median_novelty(found)
+        together = replace(concatenate(found), novelty=novelty)
         return suppress_overlaps(together, MAX_OVERLAP).in_order()
 
     def read_boxes(self, image: npt.ArrayLike, boxes: npt.ArrayLike, pixel_size: float | None = None) -> Cells:
@@ -213,7 +215,8 @@ class Detector:
 
     def _measure(self, picture: RGB, tiles: Sequence[Tile]) -> Ruler | None:
         """Measure the red cells on a few tiles from all over the picture."""
-        rows = np.linspace(0, len(tiles) - 1, MEASURED + 2)[1:-1].round().astype(int)
+        count = min(MEASURED, -(-len(tiles) // 2))
+        rows = np.linspace(0, len(tiles) - 1, count + 2)[1:-1].round().astype(int)
         chosen = [tiles[row] for row in dict.fromkeys(rows.tolist())]
         parts = [tile.of(picture) for tile in chosen]
         seen = self._search(parts, [fit(part.shape, self.card.image_size) for part in parts], MIN_SCORE)

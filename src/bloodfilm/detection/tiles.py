@@ -14,7 +14,6 @@ from bloodfilm.io.images import RGB
 OVERLAP = 0.3
 """Share of a tile that it has in common with its neighbour: cells up to this size are whole in one of them."""
 
-
 SLACK = 0.02
 """Share of a tile by which a cell may lie beyond its core: two tiles see its centre at slightly different places."""
 

@@ -67,12 +67,13 @@ def evaluate(
     leakage = "not checked: nobody said what was trained on" if trained_on is None else check_leakage(trained_on, truth)
     cells = [tables.get(field.name, Cells.empty(field.cells.vocabulary)) for field in truth]
     units = units_of(truth)
+    weights = units.draw(draws)
     elsewhere = sum(int((~f.looked_at(c.boxes)).sum()) for c, f in zip(cells, truth, strict=True))
-    return score(cells, truth, min_score, units.draw(draws)) | {
+    return score(cells, truth, min_score, weights) | {
         "protocol": {
             "min_score": min_score,
             "level": LEVEL,
-            "draws": draws,
+            "draws": len(weights),
             "drawn": str(units),
             "labelled_in_part": sum(field.is_labelled_in_part for field in truth),
             "found_elsewhere": elsewhere,

@@ -39,7 +39,7 @@ MIN_SIDE = 8
 MICROSCOPE = (0.01, 2.0)
 """Limits of the micrometres per pixel of a blood film's picture; anything else is a printer's resolution."""
 
-MICROMETRES = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "micron": 1.0}
+MICROMETRES = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "micron": 1.0, "microns": 1.0, "cm": 1e4}
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", *TIFF_SUFFIXES)
 
@@ -154,9 +154,12 @@ def _ome_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:
 
 
 def _imagej_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:
-    unit = MICROMETRES[(file.imagej_metadata or {})["unit"].replace("\\u00B5", "µ")]
+    unit = (file.imagej_metadata or {}).get("unit")
+    if unit is None:
+        return _tiff_pixel_size(file)
+    factor = MICROMETRES[str(unit).replace("\\u00B5", "µ")]
     x, y = file.pages.first.resolution
-    return unit / x, unit / y
+    return factor / x, factor / y
 
 
 def _tiff_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,12 @@ def _stack(
     return [*layers, (rectangles, arguments, "shapes")]
 
 
-def read_pictures(folder: Path) -> list[LayerData]:
+def read_pictures(folder: Path, without: Container[Path] = ()) -> list[LayerData]:
     """Return the pictures in `folder`, which nobody labelled: an Image layer, or a stack, for each size."""
     groups: dict[tuple[int, int], list[Field]] = defaultdict(list)
     for path in find_images([folder]):
+        if path in without:
+            continue
         width, height = picture_size(path)
         groups[height, width].append(Field(path, Cells.empty(), width, height, name=path.name))
     layers = []

@@ -168,10 +168,11 @@ class TrainWidget(QWidget):
         self.run.follow(job)
         self._check()
         self._on_show_finds()
+        for name in self._shown()[: self.run.show_finds.isChecked()]:
+            self._finds_layer(name)
 
     def _on_ended(self) -> None:
-        for layer in self._finds_layers():
-            self.viewer.layers.remove(layer)
+        self._remove_finds()
         self.name.setText(_new_name())
         self._offer()
         self._check()
@@ -179,13 +180,15 @@ class TrainWidget(QWidget):
     def _on_show_finds(self) -> None:
         """Ask for what is found on the picture that is shown, or hide them."""
         wanted = self.run.show_finds.isChecked()
-        shown = [name for name, (image, index) in self._places.items() if self._is_shown(image, index)]
+        shown = self._shown()
         if self.run.job is not None:
             self.run.job.show(shown[0] if wanted and shown else "")
-            if wanted and shown:
-                self._finds_layer(shown[0])
         for layer in self._finds_layers():
             layer.visible = wanted and layer.metadata[FINDS] in shown
+
+    def _shown(self) -> list[str]:
+        """Return the pictures in view that are learned from."""
+        return [name for name, (image, index) in self._places.items() if self._is_shown(image, index)]
 
     def _is_shown(self, image: Image, index: Index) -> bool:
         if image not in self.viewer.layers or not image.visible:
@@ -198,6 +201,10 @@ class TrainWidget(QWidget):
             layer = self._finds_layer(name)
             layer.data = []
             layer.add(to_rectangles(boxes, index), shape_type="rectangle", **FAINT)
+
+    def _remove_finds(self) -> None:
+        for layer in self._finds_layers():
+            self.viewer.layers.remove(layer)
 
     def _finds_layers(self) -> list[Shapes]:
         return [layer for layer in self.viewer.layers if FINDS in layer.metadata]
@@ -230,6 +237,7 @@ class TrainWidget(QWidget):
         """Let go of the viewer: napari takes a closed panel out of its dock; the training goes on."""
         self.run.let_go()
         self.label.end()
+        self._remove_finds()
         self.viewer.dims.events.current_step.disconnect(self._on_show_finds)
 
 

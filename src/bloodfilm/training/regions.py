@@ -27,7 +27,7 @@ def labelled(field: Field) -> Boxes:
 def views(field: Field) -> Boxes:
     """Return for each of `labelled` the smallest rectangle (M, 4) that shows it and all objects with a middle in it.
 
-    Those that touch, such as the stairs of a polygon, are one.
+    Those that share an edge, such as the stairs of a polygon, are one.
     """
     boxes = np.concatenate((kept(field.cells).boxes, *field.auxiliary.values()))
     regions = _joined(labelled(field))
@@ -39,9 +39,10 @@ def views(field: Field) -> Boxes:
 
 
 def _joined(regions: Boxes) -> Boxes:
-    """Return a rectangle around each group of `regions` (M, 4) that touch."""
-    touch = (regions[:, None, :2] <= regions[:, 2:]) & (regions[:, None, 2:] >= regions[:, :2])
-    count, group = connected_components(touch.all(2), directed=False)
+    """Return a rectangle around each group of `regions` (M, 4) that touch at more than a corner."""
+    common = np.minimum(regions[:, None, 2:], regions[:, 2:]) - np.maximum(regions[:, None, :2], regions[:, :2])
+    touch = (common >= 0).all(2) & (common > 0).any(2)
+    count, group = connected_components(touch, directed=False)
     parts = [regions[group == number] for number in range(count)]
     return np.array([[*part[:, :2].min(0), *part[:, 2:].max(0)] for part in parts], np.float32).reshape(-1, 4)
 

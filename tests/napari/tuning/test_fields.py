@@ -243,10 +243,14 @@ def test_a_folder_with_a_file_of_labels_opens_with_them(viewer_model: ViewerMode
     fields = [Field(tmp_path / "a.png", found(), 100, 80, name="a.png")]
     write_coco(tmp_path / "cells.json", fields)
     write_csv(tmp_path / "cells.csv", fields)
-    open_folder(viewer_model, tmp_path)
-    image, cells = viewer_model.layers
+    Pillow.fromarray(np.full((80, 100, 3), 180, np.uint8)).save(tmp_path / "not labelled yet.png")
+    with pytest.warns(UserWarning, match="1 pictures have no labels"):
+        open_folder(viewer_model, tmp_path)
+    image, cells, further = viewer_model.layers
     assert isinstance(image, Image)
     assert len(cells.data) == len(found())
+    assert further.data.shape == image.data.shape
+    assert (further.data == 180).all()
     write_coco(tmp_path / "more.json", fields)
     with pytest.raises(UserError, match=r"open one of cells.json, more.json"):
         open_folder(viewer_model, tmp_path)

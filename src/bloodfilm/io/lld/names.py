@@ -30,7 +30,8 @@ def key(name: str) -> str:
 
 def folder_of(name: str) -> str:
     """Return the folders before the name of a picture, in small letters."""
-    return PurePosixPath(tidy(name.replace("\\", "/"))).parent.as_posix().lower().removeprefix(".")
+    folder = PurePosixPath(tidy(name.replace("\\", "/"))).parent.as_posix().lower()
+    return "" if folder == "." else folder
 
 
 def origin_of(name: str) -> Origin | None:

@@ -118,15 +118,20 @@ def show_only(viewer: ViewerModel, image: Image) -> None:
 
 
 def open_folder(viewer: ViewerModel, folder: Path) -> None:
-    """Add the labelled pictures of `folder` to `viewer`; if nothing in it is labels, its pictures.
+    """Add the pictures of `folder` to `viewer`, with the labels that are in it.
 
     Raises
     ------
     UserError
         If it holds neither, or several files of labels.
     """
-    path = folder if get_reader(str(folder)) else _labels_in(folder)
-    layers = read_labels(str(path)) if path else read_pictures(folder)
+    if get_reader(str(folder)):
+        layers = read_labels(str(folder))
+    else:
+        labels = _labels_in(folder)
+        layers = read_labels(str(labels)) if labels else []
+        told = [arguments["metadata"][METADATA_KEY].get("pictures", {}) for _, arguments, _ in layers]
+        layers += read_pictures(folder, {each["field"].path for pictures in told for each in pictures.values()})
     if not layers:
         raise UserError(f"{folder} holds no picture.")
     for each in layers:
