@@ -16,18 +16,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import napari
-from qtpy.QtCore import QPoint
+from qtpy.QtCore import QEvent, QPoint
 from qtpy.QtWidgets import QApplication, QTableView, QWidget
 
 PATIENCE = 120.0
+
+
+def work() -> None:
+    """Let the window work a little, and delete what is to be deleted, as its own loop would: napari's progress bars."""
+    QApplication.processEvents()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    time.sleep(0.01)
 
 
 def until(done: Callable[[], bool], what: str) -> None:
     """Let the window work until `done`."""
     end = time.monotonic() + PATIENCE
     while not done():
-        QApplication.processEvents()
-        time.sleep(0.01)
+        work()
         if time.monotonic() > end:
             sys.exit(f"FAILED: {what} did not happen within {PATIENCE:.0f} s")
 
@@ -36,8 +42,7 @@ def rest(seconds: float = 0.8) -> None:
     """Let the window draw."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.01)
+        work()
 
 
 def act(*arguments: object) -> None:
