@@ -18,7 +18,7 @@ from bloodfilm.training.fine_tune import fine_tune
 from bloodfilm.training.process import LAST, TrainingProcess
 from bloodfilm.training.project import Project, save
 from bloodfilm.training.settings import Settings
-from bloodfilm.training.worker import Orders
+from bloodfilm.training.worker import NICENESS, Orders
 
 Message = dict[str, Any]
 PATIENCE = 300.0
@@ -169,3 +169,11 @@ def _until(true: Callable[[], bool]) -> None:
             return
         wait.wait(0.01)
     raise AssertionError("it never came true")
+
+
+@pytest.mark.skipif(not hasattr(os, "getpriority"), reason="priorities of processes are POSIX's")
+def test_training_gives_way_to_other_programs(begin: Callable[..., TrainingProcess]) -> None:
+    process = begin()
+    read(process, lambda message: message["kind"] == "progress")
+    own, its = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, process.pid))
+    assert its == min(own + NICENESS, 19)

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 PAUSED_SECONDS = 0.1
 
+NICENESS = 10
+"""By how much training gives way to other programs, the window that shows it first of all."""
+
 
 class Orders:
     """What the other side wants, as it comes in on `lines`."""
@@ -111,6 +114,8 @@ def _finds(folder: Path, picture: Path, method: Method) -> list[list[float]]:
 
 
 def main() -> None:
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     out, sys.stdout = sys.stdout, sys.stderr
     work(Path(sys.argv[1]), Orders(sys.stdin), out)
 
