@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from bloodfilm.errors import PictureError
-from bloodfilm.io.images import as_rgb, find_images, read_image, read_pixel_size
+from bloodfilm.io.images import as_rgb, find_images, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
@@ -383,28 +383,3 @@ def test_a_picture_given_twice_is_found_once(write_picture: Callable[[str], Path
 def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r"nowhere: no such file or folder"):
         find_images([tmp_path, tmp_path / "nowhere"])
-
-
-def test_the_pixel_size_of_ome_imagej_and_plain_tiff_files_is_read(tmp_path: Path) -> None:
-    ome, plain, imagej = tmp_path / "a.ome.tif", tmp_path / "b.tif", tmp_path / "c.tif"
-    tifffile.imwrite(ome, RGB, metadata={"PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25})
-    tifffile.imwrite(plain, RGB, resolution=(40_000, 40_000), resolutionunit="CENTIMETER")
-    assert read_pixel_size(ome) == pytest.approx(0.25)
-    assert read_pixel_size(plain) == pytest.approx(0.25)
-    tifffile.imwrite(imagej, RGB, imagej=True, resolution=(40_000, 40_000), resolutionunit="CENTIMETER")
-    assert read_pixel_size(imagej) == pytest.approx(0.25)
-    for unit in ("um", "micron", "\\u00B5m"):
-        tifffile.imwrite(imagej, RGB, imagej=True, resolution=(4, 4), metadata={"unit": unit})
-        assert read_pixel_size(imagej) == pytest.approx(0.25)
-    tifffile.imwrite(imagej, RGB, imagej=True, resolution=(72, 72), metadata={"unit": "inch"})
-    assert read_pixel_size(imagej) is None
-    tifffile.imwrite(imagej, RGB, imagej=True, resolution=(4, 4), metadata={"unit": 1})
-    assert read_pixel_size(imagej) is None
-
-
-def test_a_printer_s_resolution_is_no_pixel_size(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", RGB, resolution=(300, 300), resolutionunit="INCH")
-    tifffile.imwrite(tmp_path / "b.tif", RGB)
-    tifffile.imwrite(tmp_path / "c.ome.tif", RGB)
-    Image.fromarray(RGB).save(tmp_path / "d.png", dpi=(300, 300))
-    assert [read_pixel_size(path) for path in sorted(tmp_path.iterdir())] == [None] * 4

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from bloodfilm import __version__
 from bloodfilm.cli.detection import demo, detect
 from bloodfilm.cli.evaluation import evaluate
 from bloodfilm.cli.film import report
@@ -29,7 +29,7 @@ for command in (detect, demo, train, import_weights, evaluate, report, convert, 
 
 def _tell_version(wanted: bool) -> None:
     if wanted:
-        print(version("bloodfilm"))
+        print(__version__)
         raise typer.Exit
 
 

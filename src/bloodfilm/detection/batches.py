@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.detection.detector import MAX_REDUCED, MAX_WHOLE, Detector, check_batch
+from bloodfilm.detection.detector import MAX_WHOLE, Detector, check_batch
 from bloodfilm.errors import PictureError, UserError
 from bloodfilm.io.images import MIN_SIDE, RGB, read_image, read_pixel_size
 from bloodfilm.weights import MIN_SCORE
@@ -80,8 +80,9 @@ def _search(
     x0, y0, x1, y1 = region or (0, 0, None, None)
     parts = [picture[y0:y1, x0:x1] for _, picture in pictures]
     sides = [part.shape[:2] for part in parts]
-    most = MAX_REDUCED * detector.card.image_size
-    small = [i for i, side in enumerate(sides) if tile is None and min(side) >= MIN_SIDE and max(side) <= most]
+    small = [
+        i for i, side in enumerate(sides) if tile is None and min(side) >= MIN_SIDE and max(side) <= detector.small
+    ]
     sizes = [pixel_size or read_pixel_size(path) for path, _ in pictures]
     found_together = detector.detect_batch([parts[i] for i in small], min_score, pixel_sizes=[sizes[i] for i in small])
     together = dict(zip(small, found_together, strict=True))

@@ -104,6 +104,11 @@ class Detector:
         """Device and precision in words."""
         return describe(self.device, self.precision)
 
+    @property
+    def small(self) -> int:
+        """Longer side up to which pictures are searched as a whole before their red cells are measured."""
+        return MAX_REDUCED * self.card.image_size
+
     def detect(
         self,
         image: npt.ArrayLike,
@@ -204,7 +209,7 @@ class Detector:
         size = fit(shape, self.card.image_size)
         whole, tiles = [Tile(0, 0, width, height)], split_tiles(width, height, tile or DEFAULT_TILE)
         in_one = tile is None and max(shape) <= MAX_WHOLE
-        if len(tiles) == 1 or (in_one and max(shape) <= MAX_REDUCED * self.card.image_size):
+        if len(tiles) == 1 or (in_one and max(shape) <= self.small):
             return whole, None
         ruler = surest(self._measure(picture, tiles) if self.card.auxiliary else None, pixel_size)
         if not in_one:
@@ -270,8 +275,10 @@ class Detector:
                 back = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, np.float32)
                 red = [part.boxes[part.image == place].numpy() * back for part in found.auxiliary[:1]]
                 cells = self._cells(found, found.image == place, back, (width, height)).in_order()
-                novelty = novelties[place] if math.isfinite(novelties[place]) else None
-                results[row] = replace(cells, novelty=novelty), red[0] if red else np.empty((0, 4), np.float32)
+                results[row] = (
+                    replace(cells, novelty=_known(novelties[place])),
+                    red[0] if red else np.empty((0, 4), np.float32),
+                )
         return [results[row] for row in range(len(pictures))]
 
     def _as_input(self, images: Tensor) -> Tensor:
@@ -286,8 +293,7 @@ class Detector:
         return self.network.find(images, min_score=1.0).described[0].cpu()
 
     def _novelty(self, picture: RGB) -> float | None:
-        novelty = float(self.novelty(self.describe(picture)[None].to(self.device)))
-        return novelty if math.isfinite(novelty) else None
+        return _known(float(self.novelty(self.describe(picture)[None].to(self.device))))
 
     def _cells(self, found: Found, mine: Tensor, back: npt.NDArray[np.float32], picture: tuple[int, int]) -> Cells:
         boxes = np.minimum(found.boxes.numpy() * back, np.array(picture * 2, np.float32))
@@ -320,6 +326,11 @@ def detect(
     """
     picture = read_image(image) if isinstance(image, str | Path) else image
     return Detector(model, device).detect(picture, **options)
+
+
+def _known(novelty: float) -> float | None:
+    """Return a novelty, None for that of a network that knows nothing usual."""
+    return novelty if math.isfinite(novelty) else None
 
 
 def median_novelty(tables: Sequence[Cells]) -> float | None:

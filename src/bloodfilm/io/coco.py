@@ -108,7 +108,8 @@ def to_fields(
     content: CocoFile, path: Path, find: Callable[[str], Path | None], vocabulary: Vocabulary = LLD
 ) -> list[Field]:
     """Return what `read_coco` does for a file at `path` that has been parsed; `find` knows where pictures are."""
-    names = _category_names(path, content)
+    _check_ids(path, content)
+    names: dict[int | None, str] = {category.id: category.name for category in content.categories}
     for annotation in content.annotations:
         annotation.category_name = names.get(annotation.category_id, annotation.category_name or "")
     lost = {a.image_id for a in content.annotations} - {image.id for image in content.images}
@@ -133,9 +134,9 @@ def to_fields(
     )
 
 
-def _category_names(path: Path, content: CocoFile) -> dict[int | None, str]:
-    """Return the name of each category's id; raise `LabelError` where ids of categories or pictures are no ids."""
-    names: dict[int | None, str] = {}
+def _check_ids(path: Path, content: CocoFile) -> None:
+    """Raise `LabelError` if two categories, or two pictures, have one id."""
+    names: dict[int, str] = {}
     for category in content.categories:
         if names.setdefault(category.id, category.name) != category.name:
             raise LabelError(f"{path}: the category {category.id} is called {names[category.id]} and {category.name}.")
@@ -144,7 +145,6 @@ def _category_names(path: Path, content: CocoFile) -> dict[int | None, str]:
         first = pictures.setdefault(image.id, image.file_name)
         if tidy(first) != tidy(image.file_name):
             raise LabelError(f"{path}: images.{row}: {image.file_name} has the id of {first}, {image.id}.")
-    return names
 
 
 def auxiliary(name: str, vocabulary: Vocabulary) -> str:

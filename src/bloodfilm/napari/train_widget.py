@@ -210,7 +210,7 @@ class TrainWidget(QWidget):
         return [layer for layer in self.viewer.layers if FINDS in layer.metadata]
 
     def _finds_layer(self, name: str) -> Shapes:
-        """Return the layer for what is found on a picture; it is there before the first finds are."""
+        """Return the layer for what is found on a picture, made now if there is none."""
         for layer in self._finds_layers():
             if layer.metadata[FINDS] == name:
                 return layer
