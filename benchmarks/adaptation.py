@@ -1,7 +1,8 @@
 """From one microscope to another without labels of it: each way of `bloodfilm train --method adapt` beside both bounds.
 
     python benchmarks/adaptation.py develop      # bccd to draaslan, on which the default was chosen
-    python benchmarks/adaptation.py run          # the pairs that are reported
+    python benchmarks/adaptation.py run          # four pairs that were fixed beforehand, all ways
+    python benchmarks/adaptation.py all          # the default on all other pairs
     python benchmarks/adaptation.py table
 
 Sources, and the oracles that learned from the target's labels, are the models of `domain_matrix.py` with the same seed;
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +23,12 @@ import numpy as np
 from bloodfilm import Field
 from bloodfilm.training.adaptation import AdaptSettings, adapt
 from bloodfilm.training.loop import STATE
-from domain_matrix import DATA, OUT, SETTINGS, domain, score, source_model
+from domain_matrix import DATA, DOMAINS, OUT, SETTINGS, domain, score, source_model
 from results import append, finished
 
 PAIRS = (("bccd", "txl-raabin"), ("bccd", "txl-pbc"), ("bccd", "warty-pig"), ("draaslan", "bccd"))
 DEVELOPED = (("bccd", "draaslan"),)
+OTHERS = tuple(pair for pair in permutations(DOMAINS, 2) if pair not in (*PAIRS, *DEVELOPED))
 SEEDS = (0, 1, 2)
 
 NOTHING = AdaptSettings(stain=None, teacher=False)
@@ -38,6 +41,7 @@ WAYS = {
     "reinhard, teacher, mixing": replace(NOTHING, stain="reinhard", teacher=True, mixing=True),
 }
 BOUNDS = ("source only", "oracle")
+DEFAULT = "reinhard"
 
 PICTURES = 2_000
 """Pictures, half of them of the target, in one training of a teacher and its student."""
@@ -68,17 +72,17 @@ def print_table() -> None:
     ways = [way for way in (BOUNDS[0], *WAYS, BOUNDS[1]) if any(row["way"] == way for row in rows)]
     print("| source → target | " + " | ".join(ways) + " |")
     print("|---" * (1 + len(ways)) + "|")
-    gains: dict[str, list[float]] = {way: [] for way in ways}
-    for source, target in dict.fromkeys((row["source"], row["target"]) for row in rows):
-        by_way = {w: {r["seed"]: float(r["ap50"]) for r in rows if _is(r, source, target, w)} for w in ways}
-        cells = [f"{np.mean([*v.values()]):.3f} ({len(v)})" if v else "" for v in by_way.values()]
-        print(f"| {source} → {target} | " + " | ".join(cells) + " |")
-        for way, values in by_way.items():
-            gain = [value - by_way[BOUNDS[0]][seed] for seed, value in values.items() if seed in by_way[BOUNDS[0]]]
-            if gain and (source, target) not in DEVELOPED:
-                gains[way].append(100 * float(np.mean(gain)))
-    means = [f"{np.mean(v):+.1f} (worst {min(v):+.1f})" if v else "" for v in gains.values()]
-    print("| mean gain over source only, points | " + " | ".join(means) + " |")
+    for title, pairs in (("pairs fixed beforehand", PAIRS), ("other pairs", OTHERS), ("to choose by", DEVELOPED)):
+        gains: dict[str, list[float]] = {way: [] for way in ways}
+        for source, target in pairs:
+            by_way = {w: {r["seed"]: float(r["ap50"]) for r in rows if _is(r, source, target, w)} for w in ways}
+            cells = [f"{np.mean([*v.values()]):.3f} ({len(v)})" if v else "" for v in by_way.values()]
+            print(f"| {source} → {target} | " + " | ".join(cells) + " |")
+            for way, values in by_way.items():
+                gain = [value - by_way[BOUNDS[0]][seed] for seed, value in values.items() if seed in by_way[BOUNDS[0]]]
+                gains[way] += [100 * float(np.mean(gain))] if gain else []
+        means = [f"{np.mean(v):+.1f} (least {min(v):+.1f})" if v else "" for v in gains.values()]
+        print(f"| **mean gain, points, {title}** | " + " | ".join(means) + " |")
 
 
 def _is(row: dict[str, str], source: str, target: str, way: str) -> bool:
@@ -87,9 +91,9 @@ def _is(row: dict[str, str], source: str, target: str, way: str) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("develop", "run", "table"))
-    parser.add_argument("--ways", nargs="+", default=(BOUNDS[0], *WAYS, BOUNDS[1]))
-    parser.add_argument("--sources", nargs="+", default=[source for source, _ in PAIRS])
+    parser.add_argument("command", choices=("develop", "run", "all", "table"))
+    parser.add_argument("--ways", nargs="+")
+    parser.add_argument("--sources", nargs="+", default=DOMAINS)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -97,10 +101,12 @@ def main() -> None:
     if args.command == "table":
         print_table()
         return
-    pairs, split = (PAIRS, "test") if args.command == "run" else (DEVELOPED, "train")
+    ways = args.ways or ((BOUNDS[0], DEFAULT, BOUNDS[1]) if args.command == "all" else (BOUNDS[0], *WAYS, BOUNDS[1]))
+    pairs = {"run": PAIRS, "all": OTHERS, "develop": DEVELOPED}[args.command]
+    split = "train" if args.command == "develop" else "test"
     done = {(row["source"], row["target"], row["way"], int(row["seed"])) for row in finished(RESULTS)}
     for seed in args.seeds:
-        for way in args.ways:
+        for way in ways:
             for source, target in pairs:
                 if source in args.sources and (source, target, way, seed) not in done:
                     run(way, source, target, seed, args.data, args.out, domain(args.data, split, target))

@@ -1,10 +1,10 @@
 """Which attribute head reads best? Designs on the same frozen detector, by macro-F1 on WBCAtt's validation cells.
 
-    python benchmarks/train_shipped.py wbc-n
     python benchmarks/heads.py
 
-Every design sees the same cells, turned, restained and magnified alike. The regions are cut once and kept, so only the
-heads are trained. Prints Markdown; ``test`` is told of all, but nothing is chosen by it.
+Every design sees the same cells, turned, restained and magnified alike. What it reads from, maps of the detector or the
+picture, is cut once and kept, so only the heads are trained. Prints Markdown; ``test`` is told of all, but nothing is
+chosen by it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from bloodfilm import LLD, Field, read_coco
 from bloodfilm.evaluation.attributes import macro_f1
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import load
+from bloodfilm.nets.reader import VIEWS, CellReader, look
 from bloodfilm.training.augment import disturb, turn
 from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.labels import collate
@@ -38,33 +39,54 @@ SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True)
-class Design:
-    """Regions of so many rows and columns on so many levels, of boxes made so much larger."""
+class Maps:
+    """Regions of so many rows and columns on so many levels of the detector."""
 
     name: str
     region: tuple[int, int]
     levels: int
-    context: float = 1.0
-    with_size: bool = False
+
+    def cut(self, images: Tensor, levels: list[Tensor], rois: Tensor) -> Tensor:
+        regions = [
+            roi_align(level, rois, self.region, 1 / stride, sampling_ratio=2, aligned=True)
+            for level, stride in zip(levels[: self.levels], STRIDES, strict=False)
+        ]
+        return torch.cat(regions, 1)
+
+    def head(self, channels: int, outputs: int) -> nn.Module:
+        return Head(self.region, channels, outputs)
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views of the picture, of boxes made so much larger."""
+
+    name: str
+    sides: tuple[float, ...]
+
+    def cut(self, images: Tensor, levels: list[Tensor], rois: Tensor) -> Tensor:
+        return torch.cat([look(images, rois, side) for side in self.sides], 1)
+
+    def head(self, channels: int, outputs: int) -> nn.Module:
+        return PictureHead(outputs, views=self.sides)
 
 
 DESIGNS = (
-    Design("24 x 30, strides 4 and 8 (published)", (24, 30), 2),
-    Design("24 x 24, strides 4 and 8", (24, 24), 2),
-    Design("24 x 24, strides 4 and 8, box 1.5 times", (24, 24), 2, 1.5),
-    Design("24 x 24, strides 4 and 8, with the box's size", (24, 24), 2, with_size=True),
-    Design("12 x 12, strides 4 to 16", (12, 12), 3),
-    Design("8 x 8, strides 4 to 32", (8, 8), 4),
+    Maps("maps, 24 x 30 at strides 4 and 8 (published)", (24, 30), 2),
+    Maps("maps, 12 x 12 at strides 4 to 16", (12, 12), 3),
+    Maps("maps, 8 x 8 at strides 4 to 32", (8, 8), 4),
+    Views("picture, box 1.2 times", (1.2,)),
+    Views("picture, box 3 times", (3.0,)),
+    Views("**picture, box 1.2 and 3 times**", VIEWS),
 )
 
 
 class Head(nn.Module):
     """Convolutions and poolings down to about 3 x 3, then three linear layers, as in `bloodfilm.nets.attributes`."""
 
-    def __init__(self, design: Design, channels: int, outputs: int) -> None:
+    def __init__(self, region: tuple[int, int], channels: int, outputs: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        region = design.region
         for width in (128, 64, 64):
             layers += [nn.Conv2d(channels, width, 3, padding=1), nn.LeakyReLU(0.01)]
             if min(region) >= 6:
@@ -72,25 +94,29 @@ class Head(nn.Module):
                 region = (region[0] // 2, region[1] // 2)
             channels = width
         self.maps = nn.Sequential(*layers, nn.Flatten())
-        first = 64 * region[0] * region[1] + design.with_size
+        first = 64 * region[0] * region[1]
         self.rest = nn.Sequential(
             nn.Dropout(), nn.Linear(first, 1024), nn.LeakyReLU(0.01),
             nn.Dropout(), nn.Linear(1024, 256), nn.LeakyReLU(0.01),
             nn.Dropout(), nn.Linear(256, outputs),
         )  # fmt: skip
-        self.with_size = design.with_size
 
-    def forward(self, regions: Tensor, sizes: Tensor) -> Tensor:
-        x = self.maps(regions)
-        return self.rest(torch.cat((x, sizes), 1) if self.with_size else x)
+    def forward(self, regions: Tensor) -> Tensor:
+        return self.rest(self.maps(regions))  # type: ignore[no-any-return]
+
+
+class PictureHead(CellReader):
+    """The head that ships, given its views side by side as channels."""
+
+    def forward(self, regions: Tensor) -> Tensor:
+        return self.read(regions.split(3, 1))
 
 
 @dataclass
 class Cut:
-    """Regions (N, C, H, W) of N cells, logarithms of their sizes (N, 1), and their codes (N, 8)."""
+    """Regions (N, C, H, W) of N cells and their codes (N, 8)."""
 
     regions: Tensor
-    sizes: Tensor
     codes: Tensor
 
 
@@ -120,31 +146,24 @@ def batches(fields: list[Field], image_size: int, changed: bool) -> Iterator[tup
 
 @torch.no_grad()
 def cut(network: AttriDet, fields: list[Field], image_size: int, changed: bool) -> dict[str, Cut]:
-    parts: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {design.name: [] for design in DESIGNS}
+    parts: dict[str, list[tuple[Tensor, Tensor]]] = {design.name: [] for design in DESIGNS}
     for images, rois, codes in batches(fields, image_size, changed):
         levels = maps(network, images)
-        sizes = (rois[:, 3:] - rois[:, 1:3]).prod(1, keepdim=True).sqrt().log() - 4.5
         for design in DESIGNS:
-            middle, half = (rois[:, 1:3] + rois[:, 3:]) / 2, (rois[:, 3:] - rois[:, 1:3]) / 2 * design.context
-            boxes = torch.cat((rois[:, :1], middle - half, middle + half), 1)
-            regions = [
-                roi_align(level, boxes, design.region, 1 / stride, sampling_ratio=2, aligned=True)
-                for level, stride in zip(levels[: design.levels], STRIDES, strict=False)
-            ]
-            parts[design.name].append((torch.cat(regions, 1).bfloat16(), sizes, codes))
+            parts[design.name].append((design.cut(images, levels, rois).bfloat16(), codes))
     return {name: Cut(*map(torch.cat, zip(*part, strict=True))) for name, part in parts.items()}
 
 
-def learn(design: Design, data: Cut, outputs: list[int], seed: int) -> Head:
+def learn(design: Maps | Views, data: Cut, outputs: list[int], seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    head = Head(design, data.regions.shape[1], sum(outputs))
+    head = design.head(data.regions.shape[1], sum(outputs))
     optimizer = torch.optim.AdamW(head.parameters(), 1e-3, weight_decay=0.02)
     steps = EPOCHS * (len(data.codes) // BATCH // VERSIONS)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
     for _ in range(steps):
         rows = torch.randint(len(data.codes), (BATCH,))
         with torch.autocast("cpu", torch.bfloat16):
-            logits = head(data.regions[rows], data.sizes[rows])
+            logits = head(data.regions[rows].float())
         reading_loss(torch.split(logits.float(), outputs, 1), data.codes[rows]).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -153,41 +172,42 @@ def learn(design: Design, data: Cut, outputs: list[int], seed: int) -> Head:
 
 
 @torch.inference_mode()
-def scores(head: Head, data: Cut, outputs: list[int]) -> np.ndarray:
+def scores(head: nn.Module, data: Cut, outputs: list[int]) -> np.ndarray:
     """Return the macro-F1 of the type and of each attribute, NaN where none is known."""
-    logits = head(data.regions.float(), data.sizes)
+    logits = torch.cat([head(part.float()) for part in data.regions.split(100)])
     said = [part.argmax(1).numpy() for part in torch.split(logits, outputs, 1)]
     return np.array([macro_f1(each, true) for each, true in zip(said, data.codes.T.numpy(), strict=True)])
 
 
-def milliseconds(head: Head, data: Cut) -> float:
+def milliseconds(head: nn.Module, data: Cut) -> float:
     """Return the time for 100 cells, without cutting their regions."""
     begin = time.perf_counter()
     with torch.inference_mode():
         for _ in range(5):
-            head(data.regions[:100].float(), data.sizes[:100])
+            head(data.regions[:100].float())
     return 200 * (time.perf_counter() - begin)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("build/data"))
-    parser.add_argument("--run", type=Path, default=Path("build/wbc-n"))
+    parser.add_argument("--out", type=Path, default=Path("build/wbc-n"))
+    parser.add_argument("--detector", default="wbc-n")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     args = parser.parse_args()
     if not (args.data / "train.json").exists():
         sources.write(args.data)
-    detector = args.run / "microscopes" / "last.safetensors"
-    network, card = load(detector)
+    network, card = load(args.detector)
     data = {}
     for split in ("train", "val", "test"):
         fields = [f for f in read_coco(args.data / f"{split}.json") if (f.cells.attributes >= 0).any()]
-        fields += read_coco(box_crops(args.data, detector, split, args.run))
+        fields += read_coco(box_crops(args.data, args.detector, split, args.out))
         data[split] = cut(network, fields, card.image_size, split == "train")
     names = ("type", *LLD.attribute_names)
     print(f"| design | mean, validation | mean, test | {' | '.join(names)} | ms per 100 cells |")
     print("|---" * (len(names) + 4) + "|")
     for design in DESIGNS:
-        heads = [learn(design, data["train"][design.name], network.outputs, seed) for seed in SEEDS]
+        heads = [learn(design, data["train"][design.name], network.outputs, seed) for seed in args.seeds]
         val, test = (
             np.array([scores(head, data[split][design.name], network.outputs) for head in heads])
             for split in ("val", "test")

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from bloodfilm import Field
 from bloodfilm.training.settings import Settings
+from bloodfilm.vocabulary import UNKNOWN
 
 FIELDS = Settings(epochs=15, image_size=416, batch=8, learning_rate=1.5e-3, workers=1)
 MICROSCOPES = replace(FIELDS, epochs=20, learning_rate=1e-3, warm_up=0.5, mirrored=0.5, scale=(0.25, 1.4))
-READINGS = replace(FIELDS, epochs=6, batch=16, learning_rate=1e-3, keep_detection=True)
+READINGS = replace(FIELDS, epochs=30, batch=16, mosaic=0.0, keep_detection=True)
 REPEATED = {"chula-negatives": 5}
 """How often a source is shown in an epoch, if not once: films without white cells are few."""
 
 
 def shown(fields: list[Field]) -> list[Field]:
     return [field for field in fields for _ in range(REPEATED.get(field.source, 1))]
+
+
+def named(fields: list[Field]) -> list[Field]:
+    """Return the fields with a cell whose type or attributes are known."""
+    return [
+        field for field in fields if (np.column_stack((field.cells.codes, field.cells.attributes)) != UNKNOWN).any()
+    ]
 
 
 def single_cells(fields: list[Field]) -> list[Field]:

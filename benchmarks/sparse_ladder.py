@@ -118,7 +118,7 @@ def score(weights: Path, fields: Sequence[Field], by_type: bool) -> dict[str, fl
         found, values, kind = found[kept], values[kept], kind[kept]
         if by_type:
             rois = torch.cat((torch.zeros(len(found), 1), found), 1)
-            sure, kind = network.read(features.taps, rois)[0].softmax(1).max(1)
+            sure, kind = network.read(image, rois)[0].softmax(1).max(1)
             values = values * sure
         true, classes = classes_of(field, by_type)
         metric.update(

@@ -29,7 +29,7 @@ from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.settings import Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
-from recipe import FIELDS, MICROSCOPES, READINGS, shown, single_cells
+from recipe import FIELDS, MICROSCOPES, READINGS, named, shown, single_cells
 
 SHIPPED = {"wbc-n": "n", "wbc-s": "s"}
 
@@ -49,7 +49,7 @@ def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
     return out / "last.safetensors"
 
 
-def box_crops(data: Path, weights: Path, split: str, out: Path, device: str = "auto") -> Path:
+def box_crops(data: Path, weights: str | Path, split: str, out: Path, device: str = "auto") -> Path:
     """Give each WBCAtt crop the box found nearest its centre, once; crops without a sure one are left out."""
     boxed = out / f"crops-{split}-boxed.json"
     if boxed.exists():
@@ -71,10 +71,15 @@ def box_crops(data: Path, weights: Path, split: str, out: Path, device: str = "a
     return boxed
 
 
-def ship(name: str, data: Path, weights: Path, crops: Path, target: Path) -> None:
+def ship(name: str, data: Path, weights: Path, crops: Path, target: Path, detector: Path | None) -> None:
     text = json.loads((Path(__file__).parent / "card.json").read_text())
     fields, held_out = (read_coco(data / f"{split}.json") for split in ("train", "val"))
     network, card = finish(*load(weights), fields, held_out, read_coco(crops))
+    if detector:
+        known, before = load(detector)
+        network.detector, network.novelty = known.detector, known.novelty
+        scores = {key: value for key, value in before.calibration.items() if key.startswith("score_")}
+        card = card.model_copy(update={"calibration": card.calibration | scores})
     card = card.model_copy(update=text | {"name": name, "data_sha256": sources.digests(data)})
     save(target, network, card, half=True)
     scores = score_sources(bloodfilm_model(target), read_coco(data / "test.json") + read_coco(data / "lld.json"))
@@ -88,21 +93,26 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--out", type=Path, default=Path("build"))
     parser.add_argument("--target", type=Path, default=WEIGHTS, help="Folder for the finished model.")
+    parser.add_argument(
+        "--detector", type=Path, help="Weights whose boxes and scores stay as they are: the first stages are left out."
+    )
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     if not (args.data / "train.json").exists():
         sources.write(args.data)
     out = args.out / args.name
     fields = read_coco(args.data / "train.json")
-    first = replace(FIELDS, size=SHIPPED[args.name], device=args.device)
-    begun = run(fields, args.data, out / "fields", first)
-    settings = replace(MICROSCOPES, init=str(begun), device=args.device)
-    detector = run(shown(fields), args.data, out / "microscopes", settings)
+    detector = args.detector
+    if detector is None:
+        first = replace(FIELDS, size=SHIPPED[args.name], device=args.device)
+        begun = run(fields, args.data, out / "fields", first)
+        settings = replace(MICROSCOPES, init=str(begun), device=args.device)
+        detector = run(shown(fields), args.data, out / "microscopes", settings)
     boxed = box_crops(args.data, detector, "train", out, args.device)
     settings = replace(READINGS, init=str(detector), device=args.device)
-    readings = run(fields + read_coco(boxed), args.data, out / "readings", settings)
+    readings = run(named(fields) + read_coco(boxed), args.data, out / "readings", settings)
     held_out = box_crops(args.data, detector, "val", out, args.device)
-    ship(args.name, args.data, readings, held_out, args.target / f"{args.name}.safetensors")
+    ship(args.name, args.data, readings, held_out, args.target / f"{args.name}.safetensors", args.detector)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     return folder
 
 
-UNTAUGHT_CLASS, UNTAUGHT_ATTRIBUTE = "Promonocyte", "nucleolus"
+UNTAUGHT_CLASS, UNTAUGHT_ATTRIBUTE = "Monoblast", "nucleolus"
 
 
 @pytest.fixture
@@ -102,21 +102,21 @@ def network() -> AttriDet:
     with torch.no_grad():
         for norm in norms:
             norm.momentum = 1.0
-        network.detector(torch.rand(4, 3, 96, 96, generator=torch.Generator().manual_seed(0)))
+        images = torch.rand(4, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+        corner = torch.arange(0.0, 64.0, 4)
+        rois = torch.stack((corner // 16, corner, corner, corner + 12, corner + 20), 1)
+        network.detector(images)
+        network.attributes(images, rois)
         for norm in norms:
             norm.momentum = 0.03
         for conv in network.detector.detect.m:
             weight, bias = conv.weight.view(3, 19, -1), conv.bias.view(3, 19)
             weight[:, :5] *= 2.5
             bias[:, 4], bias[:, 5:] = -3.5, -0.6
-        network.eval()
-        corner = torch.arange(0.0, 64.0, 4)
-        rois = torch.stack((corner * 0, corner, corner, corner + 12, corner + 20), 1)
-        images = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
-        logits = network.attributes(network.detector(images).taps, rois)
-        head, spread = network.attributes.fc3, 3 / logits.std(0)
-        head.weight *= spread[:, None]
-        head.bias.copy_((head.bias - logits.mean(0)) * spread)
+        logits = network.eval().attributes(images, rois)
+        last, spread = network.attributes.last, 3 / logits.std(0)
+        last.weight *= spread[:, None]
+        last.bias.copy_((last.bias - logits.mean(0)) * spread)
     return network
 
 

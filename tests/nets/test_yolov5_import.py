@@ -321,7 +321,7 @@ def test_the_size_it_was_trained_at_is_kept_if_it_is_one(tmp_path: Path, options
 
 def published_head(channels: int = 96) -> State:
     torch.manual_seed(3)
-    head = AttributeHead(channels, 12, (24, 30)).state_dict()
+    head = AttributeHead(channels, 12).state_dict()
     return {name: 3 * tensor for name, tensor in head.items()}
 
 
@@ -357,7 +357,7 @@ def test_published_attributes_are_those_of_attridets_code(tmp_path: Path, images
     path = write(tmp_path / "head.pth", prefixed(prefix, head))
     network, card = imported(tmp_path / "a.pt", weights(), attributes=path, published=True)
     taps = network.detector(images).taps
-    size, *values = network.read(taps, torch.cat((torch.zeros(3, 1), BOXES), 1))
+    size, *values = network.read(images, torch.cat((torch.zeros(3, 1), BOXES), 1), taps)
     expected = published_reading(head, taps, BOXES, (96, 64))
     torch.testing.assert_close(torch.cat(values, 1), expected, atol=1e-4, rtol=1e-4)
     assert expected.std(0).min() > 0.01

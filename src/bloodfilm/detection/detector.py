@@ -303,13 +303,14 @@ class Detector:
         best = [part.max(1) for part in torch.split(found.attributes[mine], list(self.card.vocabulary.value_counts), 1)]
         values = np.array([part.indices.numpy() for part in best]).reshape(len(best), -1).T
         value_scores = np.array([part.values.numpy() for part in best]).reshape(len(best), -1).T
+        read = self._predicted & (value_scores > 0)
         return Cells(
             boxes[mine.numpy()],
             codes=np.where(sure, codes.numpy(), UNKNOWN),
             scores=found.scores[mine].numpy(),
             class_scores=np.where(sure, class_scores.numpy(), np.nan),
-            attributes=np.where(self._predicted, values, UNKNOWN),
-            attribute_scores=np.where(self._predicted, value_scores, np.nan),
+            attributes=np.where(read, values, UNKNOWN),
+            attribute_scores=np.where(read, value_scores, np.nan),
             vocabulary=self.card.vocabulary,
         )
 

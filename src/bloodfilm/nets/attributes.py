@@ -1,4 +1,4 @@
-"""The attribute head of AttriDet: regions of the backbone's maps to logits of attribute values."""
+"""AttriDet's published attribute head: regions of the backbone's maps to logits of attribute values."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 TAP_STRIDES = (4, 8)
+REGION = (24, 30)
+"""Rows and columns that are cut for a cell."""
 
 
 class AttributeHead(nn.Module):
     """Three convolutions with pooling, then three linear layers.
 
-    The published head has the region size (24, 30) and 12 outputs; ours uses square regions.
     Regions are cut by aligned RoIAlign, of all cells of a batch at once; with `published` as AttriDet's code cuts
     them, from boxes in whole places of a map.
     """
 
-    def __init__(
-        self, channels: int, outputs: int, region: tuple[int, int] = (24, 24), published: bool = False
-    ) -> None:
+    def __init__(self, channels: int, outputs: int, published: bool = False) -> None:
         super().__init__()
-        self.region, self.published = region, published
+        self.published = published
         self.conv1 = nn.Conv2d(channels, 128, 3, padding=1)
         self.conv2 = nn.Conv2d(128, 64, 3, padding=1)
         self.conv3 = nn.Conv2d(64, 64, 3, padding=1)
-        self.fc1 = nn.Linear(64 * (region[0] // 8) * (region[1] // 8), 1024)
+        self.fc1 = nn.Linear(64 * (REGION[0] // 8) * (REGION[1] // 8), 1024)
         self.fc2 = nn.Linear(1024, 256)
         self.fc3 = nn.Linear(256, outputs)
         self.drop = nn.Dropout(0.5)
@@ -34,9 +33,9 @@ class AttributeHead(nn.Module):
     def forward(self, taps: tuple[Tensor, Tensor], rois: Tensor) -> Tensor:
         """Return logits (K, outputs) of `rois` (K, 5): index in the batch, then x0, y0, x1, y1 in input pixels."""
         regions = [
-            roi_align(tap.float(), published_rois(rois, tap, stride), self.region)
+            roi_align(tap.float(), published_rois(rois, tap, stride), REGION)
             if self.published
-            else roi_align(tap.float(), rois, self.region, 1 / stride, sampling_ratio=2, aligned=True)
+            else roi_align(tap.float(), rois, REGION, 1 / stride, sampling_ratio=2, aligned=True)
             for tap, stride in zip(taps, TAP_STRIDES, strict=True)
         ]
         x = torch.cat(regions, 1).to(self.conv1.weight.dtype)

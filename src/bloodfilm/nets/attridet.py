@@ -12,6 +12,7 @@ from torchvision.ops import batched_nms, box_iou
 from bloodfilm.nets.attributes import AttributeHead
 from bloodfilm.nets.blocks import Conv
 from bloodfilm.nets.novelty import Novelty, describe
+from bloodfilm.nets.reader import CellReader
 from bloodfilm.nets.sizes import Size
 from bloodfilm.nets.yolo import YOLOv5
 from bloodfilm.vocabulary import LLD, Vocabulary
@@ -19,11 +20,13 @@ from bloodfilm.vocabulary import LLD, Vocabulary
 Head = Literal["own", "published", "exact", "none"]
 """Who reads types and attributes of a cell.
 
-``own`` reads both from its region. Else the detector's class channels tell types, as in YOLOv5, and attributes are
-read by AttriDet's ``published`` head, by the same from ``exact`` boxes, not rounded as its code does, or not at all.
+``own`` is a `CellReader`. Else the detector's class channels tell types, as in YOLOv5, and attributes are read by
+AttriDet's ``published`` head, by the same from ``exact`` boxes, not rounded as its code does, or not at all.
 """
 
-PUBLISHED_REGION = (24, 30)
+MIN_READ_SCORE = 0.05
+"""Cells below this are found, for curves of precision and recall, but nobody reads them: there may be a thousand."""
+
 MIN_AUXILIARY_SCORE = 0.3
 MAX_AUXILIARY = 1000
 
@@ -60,11 +63,10 @@ class Found(NamedTuple):
 class AttriDet(nn.Module):
     """YOLOv5 layout with an attribute head (Rehman et al., MICCAI 2024; Large Leukemia Dataset, MedIA 2025).
 
-    Unlike the published head, our own reads the type of a cell, too, before its attributes: from the same region
-    at strides 4 and 8, where a nucleus has its lobes.
+    Unlike the published head, our own reads from the picture, and the type of a cell, too, before its attributes.
     """
 
-    attributes: AttributeHead
+    attributes: AttributeHead | CellReader
 
     def __init__(self, size: Size = "n", vocabulary: Vocabulary = LLD, auxiliary: int = 0, head: Head = "own") -> None:
         super().__init__()
@@ -72,12 +74,12 @@ class AttriDet(nn.Module):
         self.vocabulary = vocabulary
         self.head = head
         self.detector = YOLOv5(size, len(vocabulary.classes), auxiliary)
-        channels, values = self.detector.tap_channels, list(vocabulary.value_counts)
+        values = list(vocabulary.value_counts)
         self.outputs = [len(vocabulary.classes), *values] if head == "own" else values
         if head == "own":
-            self.attributes = AttributeHead(channels, sum(self.outputs))
+            self.attributes = CellReader(sum(self.outputs))
         elif head != "none":
-            self.attributes = AttributeHead(channels, sum(values), PUBLISHED_REGION, head == "published")
+            self.attributes = AttributeHead(self.detector.tap_channels, sum(values), head == "published")
         self.novelty = Novelty(2 * (self.detector.tap_channels + self.detector.deep_channels))
 
     @torch.inference_mode()
@@ -96,7 +98,7 @@ class AttriDet(nn.Module):
         size = torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)
         cells, place = _suppress(boxes, scores, size, min_score, max_overlap, max_cells)
         others = auxiliary.sigmoid().unbind(-1)
-        types, values = self._name(features.taps, cells, classes[cells.image, place].sigmoid())
+        types, values = self._name(images, features.taps, cells, classes[cells.image, place].sigmoid())
         return Found(
             *cells,
             types,
@@ -105,12 +107,19 @@ class AttriDet(nn.Module):
             tuple(_suppress(boxes, each, size, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY)[0] for each in others),
         )
 
-    def _name(self, taps: tuple[Tensor, Tensor], cells: Objects, types: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities of the types, by default `types` (K, classes), and of the values of all attributes."""
-        if self.head == "none":
-            return types, types.new_zeros(len(types), sum(self.outputs))
-        rois = torch.cat((cells.image[:, None].float(), cells.boxes), 1)
-        parts = [part.softmax(1) for part in self.read(taps, rois)]
+    def _name(
+        self, images: Tensor, taps: tuple[Tensor, Tensor], cells: Objects, types: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return probabilities of the types, by default `types` (K, classes), and of the values of all attributes.
+
+        Where there is none of them, all are 0.
+        """
+        parts = [torch.zeros(len(types), count, device=types.device) for count in self.outputs]
+        if self.head != "none":
+            worth = torch.nonzero(cells.scores >= MIN_READ_SCORE)[:, 0]
+            rois = torch.cat((cells.image[worth, None].float(), cells.boxes[worth]), 1)
+            for part, logits in zip(parts, self.read(images, rois, taps), strict=True):
+                part[worth] = logits.softmax(1)
         if self.head == "own":
             types = parts.pop(0)
         return types, torch.cat(parts, 1) if parts else types[:, :0]
@@ -128,12 +137,16 @@ class AttriDet(nn.Module):
             found, _, classes, _ = self.detector.decode(features.levels)
             for row, (place, box) in enumerate(zip(image.tolist(), boxes, strict=True)):
                 types[row] = classes[place, box_iou(box[None], found[place])[0].argmax()].sigmoid()
-        types, values = self._name(features.taps, cells, types)
+        types, values = self._name(images, features.taps, cells, types)
         return Found(*cells, types, values, describe((*features.taps, features.deep)))
 
-    def read(self, taps: tuple[Tensor, Tensor], rois: Tensor) -> list[Tensor]:
-        """Return logits of the types (K, classes), if the head reads them, and of each attribute of `rois` (K, 5)."""
-        return list(torch.split(self.attributes(taps, rois).float(), self.outputs, 1))
+    def read(self, images: Tensor, rois: Tensor, taps: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
+        """Return logits of the types (K, classes), if the head reads them, and of each attribute.
+
+        Cells are the `rois` (K, 5) of `images` (B, 3, H, W); published heads need the detector's `taps`, too.
+        """
+        logits = self.attributes(images if self.head == "own" else taps, rois)
+        return list(torch.split(logits.float(), self.outputs, 1))
 
     def fuse(self) -> AttriDet:
         """Fold every batch normalisation into its convolution, for inference only."""

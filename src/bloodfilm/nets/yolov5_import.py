@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 from bloodfilm.errors import CheckpointError
 from bloodfilm.io.torch_file import Array, Foreign, read_torch_file
 from bloodfilm.nets.attributes import AttributeHead
-from bloodfilm.nets.attridet import PUBLISHED_REGION, AttriDet, Head
+from bloodfilm.nets.attridet import AttriDet, Head
 from bloodfilm.nets.checkpoint import NO_NOVELTY, NOT_CALIBRATED, Card, check_shapes, shape
 from bloodfilm.nets.sizes import Size
 from bloodfilm.nets.yolo import YOLOv5
@@ -218,7 +218,7 @@ def _read_head(path: Path, channels: int) -> dict[str, Tensor]:
     model, _ = _open(path)
     tensors = {name.removeprefix("module."): each for name, each in _tensors(model).items()}
     with torch.device("meta"):
-        expected = AttributeHead(channels, 2 * len(PUBLISHED_ATTRIBUTES), PUBLISHED_REGION).state_dict()
+        expected = AttributeHead(channels, 2 * len(PUBLISHED_ATTRIBUTES)).state_dict()
     check_shapes(f"{path} is no attribute head of AttriDet for this detector", expected, tensors)
     state = _as_expected(tensors, expected, path)
     sizes = LLD.value_counts[0]

@@ -194,7 +194,7 @@ class Adaptation(Method):
         if self.ways.mixing:
             images, targets = mix(images, targets, found)
         features = step.network.detector(images)
-        readings = reading_losses(step.network, features, targets)
+        readings = reading_losses(step.network, images, targets)
         return detection_losses(features, targets, step.network.detector.detect) | readings
 
     def measures(self) -> dict[str, Tensor]:

@@ -91,8 +91,8 @@ def fold(network: AttriDet, slope: float, offset: float, temperatures: Sequence[
         if name.endswith("bias"):
             scores.add_(offset)
     divisor = torch.repeat_interleave(torch.tensor(temperatures), torch.tensor(network.outputs))
-    network.attributes.fc3.weight.div_(divisor[:, None])
-    network.attributes.fc3.bias.div_(divisor)
+    for tensor in network.attributes.get_submodule("last").parameters():
+        tensor.div_(divisor.view(-1, *[1] * (tensor.ndim - 1)))
 
 
 @torch.inference_mode()
@@ -105,7 +105,7 @@ def _readings(network: AttriDet, card: Card, fields: Sequence[Field]) -> list[tu
         stretch = card.image_size / max(field.width, field.height)
         boxes = torch.from_numpy(cells.boxes) * stretch
         rois = torch.cat((torch.zeros(len(boxes), 1), boxes), 1)
-        logits.append(torch.cat(network.read(network.detector(image).taps, rois), 1))
+        logits.append(torch.cat(network.read(image, rois), 1))
         codes.append(np.column_stack((cells.codes, cells.attributes)))
     table = np.concatenate(codes)
     parts = torch.split(torch.cat(logits), network.outputs, 1)

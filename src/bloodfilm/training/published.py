@@ -52,7 +52,7 @@ class Published(Sparse):
         network = step.network
         targets = step.targets._replace(**_select(step.targets, step.targets.kinds < HIDDEN))
         features = network.detector(step.images)
-        readings = reading_losses(network, features, targets)
+        readings = reading_losses(network, step.images, targets)
         zero = features.neck.new_zeros((), dtype=torch.float32)
         self._measures = unmeasured(zero)
         late = (step.done - PLAIN) / (1 - PLAIN)

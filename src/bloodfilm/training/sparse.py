@@ -68,7 +68,7 @@ class Sparse(Method):
         network, targets = step.network, step.targets
         features = network.detector(step.images)
         masks = known(targets, [level.shape for level in features.levels], 1 + network.detector.detect.auxiliary)
-        readings = reading_losses(network, features, targets)
+        readings = reading_losses(network, step.images, targets)
         trust = torch.ones_like(targets.boxes[:, 0])
         zero = features.neck.new_zeros((), dtype=torch.float32)
         readings["triplet"] = zero

@@ -72,7 +72,8 @@ class Teacher(nn.Module):
         """Return pseudo-labels, and what is known if the average is believed where it sees nothing."""
         images = _open(step.targets, len(step.images))
         targets, own = step.targets.of(images), [Known(*(part[images] for part in mask)) for mask in masks]
-        features = step.average.detector(step.plain[images].contiguous(memory_format=torch.channels_last))
+        plain = step.plain[images].contiguous(memory_format=torch.channels_last)
+        features = step.average.detector(plain)
         found = find_candidates(features, step.average.detector, LOWEST_SCORE, MAX_OVERLAP)
         overlap = best_overlap(found, targets.image, targets.boxes, targets.kinds)
         unseen, certain = places(found, own[0], STRIDES[0])
@@ -83,7 +84,7 @@ class Teacher(nn.Module):
         chosen = chosen[entropy(found.all_scores[chosen]) <= self.settings.max_entropy]
         counts = sure[chosen].sum(), similar[chosen].sum()
         found = found.where(chosen)
-        types = self._types(step.average, features, found)
+        types = self._types(step.average, plain, found)
         found = found._replace(image=images[found.image])
         references = references._replace(image=images[references.image])
         believed = self._believed(features, step.average.detector.detect, own)
@@ -113,13 +114,13 @@ class Teacher(nn.Module):
         low, high = self.limits[found.kinds].unbind(1)
         return (side >= low) & (side <= high)
 
-    def _types(self, teacher: AttriDet, features: Features, found: Candidates) -> Tensor:
+    def _types(self, teacher: AttriDet, images: Tensor, found: Candidates) -> Tensor:
         """Return the type of each white cell (K,) of which the teacher is sure enough, else `UNKNOWN`."""
         codes = torch.full_like(found.kinds, UNKNOWN)
         white = torch.nonzero(found.kinds == WHITE)[:, 0]
         if len(self.types) > 1:
             rois = torch.cat((found.image[white, None].float(), found.boxes[white]), 1)
-            shares = teacher.read(features.taps, rois)[0][:, self.types].softmax(1)
+            shares = teacher.read(images, rois)[0][:, self.types].softmax(1)
             said = self.types[shares.argmax(1)]
             codes[white] = said.where(entropy(shares) <= self.settings.max_entropy, UNKNOWN)
         return codes

@@ -1,0 +1,60 @@
+"""The head that reads types and attributes of cells from the picture itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from bloodfilm.nets.blocks import Conv
+
+VIEWS = (1.2, 3.0)
+"""Sides of what is looked at, in sides of the box: the cell, and what is around it."""
+
+SIDE = 64
+"""Pixels a side of each view."""
+
+
+class CellReader(nn.Module):
+    """Two views of each cell, cut from the picture, through convolutions of their own and two linear layers.
+
+    The near one shows nucleus and cytoplasm as finely as the picture does, which a detector's maps at strides 4 and 8
+    do not; the far one how large the cell is beside the red cells around it, whatever the magnification.
+    """
+
+    def __init__(self, outputs: int, width: int = 24, views: tuple[float, ...] = VIEWS) -> None:
+        super().__init__()
+        self.sides = views
+        self.views = nn.ModuleList(_convolutions(width) for _ in views)
+        self.hidden = nn.Linear(len(views) * 8 * width, 256)
+        self.last = nn.Linear(256, outputs)
+        self.drop = nn.Dropout(0.3)
+
+    def forward(self, images: Tensor, rois: Tensor) -> Tensor:
+        """Return logits (K, outputs) of `rois` (K, 5): index in `images` (B, 3, H, W), x0, y0, x1, y1 in pixels."""
+        return self.read([look(images, rois, side) for side in self.sides])
+
+    def read(self, crops: Sequence[Tensor]) -> Tensor:
+        """Return logits (K, outputs) of K cells of which `crops`, each (K, 3, 64, 64), are the views."""
+        seen = []
+        for crop, convolutions in zip(crops, self.views, strict=True):
+            maps = convolutions(crop.contiguous(memory_format=torch.channels_last))
+            seen += [maps.mean((2, 3)), maps.amax((2, 3))]
+        hidden = nn.functional.silu(self.hidden(self.drop(torch.cat(seen, 1))))
+        return self.last(self.drop(hidden))  # type: ignore[no-any-return]
+
+
+def look(images: Tensor, rois: Tensor, side: float) -> Tensor:
+    """Return what lies in `rois` (K, 5) of `images`, `side` times as wide and high, as (K, 3, 64, 64)."""
+    middle, half = (rois[:, 1:3] + rois[:, 3:]) / 2, side * (rois[:, 3:] - rois[:, 1:3]) / 2
+    view = torch.cat((rois[:, :1], middle - half, middle + half), 1)
+    return roi_align(images.float(), view, SIDE, sampling_ratio=2, aligned=True).to(images.dtype)  # type: ignore[no-any-return]
+
+
+def _convolutions(width: int) -> nn.Sequential:
+    """Return four halvings of the side, to 4 * `width` channels."""
+    channels = (3, width, width, 2 * width, 2 * width, 4 * width, 4 * width, 4 * width, 4 * width)
+    steps = zip(channels, channels[1:], (2, 1) * 4, strict=False)
+    return nn.Sequential(*(Conv(c_in, c_out, 3, stride) for c_in, c_out, stride in steps))
