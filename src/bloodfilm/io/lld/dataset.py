@@ -62,6 +62,14 @@ class Dataset:
     def fields(self) -> list[Field]:
         return [field for part in self.parts for field in part.fields]
 
+    def parts_to(self, test: bool) -> tuple[list[Part], list[str]]:
+        """Return the parts to test on, or to learn from, and what to say of those left out.
+
+        Of several splits that is test, or all others; of a single one it is that one.
+        """
+        parts = [part for part in self.parts if (part.split == "test") == test] or self.parts
+        return parts, [f"{part}: left out." for part in self.parts if part not in parts]
+
 
 def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, regions: str | None = None) -> Dataset:
     """Read what lies at or below `path`: the data set's root, a subset, a json file, a folder of text labels, a zip.
