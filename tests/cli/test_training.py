@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from bloodfilm.cells import Field
 from bloodfilm.cli import app
+from bloodfilm.cli.training import _read_annotated
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.nets.attridet import AttriDet
@@ -173,6 +175,23 @@ def test_train_adapts_to_pictures_without_labels(checkpoint: Path, labels: Path,
     sizes = ("--init", checkpoint, "--image-size", 64)
     for missing in ([*options, "--init", checkpoint], [*options, *target], [*options, *target, *sizes]):
         assert isinstance(CliRunner().invoke(app, [str(each) for each in missing]).exception, UserError)
+
+
+@pytest.mark.parametrize("method", ["attridet", "sladet"])
+def test_missing_pictures_are_left_out_of_the_training_and_told(labels: Path, tmp_path: Path, method: str) -> None:
+    content = json.loads(labels.read_text())
+    for image in content["images"]:
+        image |= {"labelled_regions": [[0, 0, 64, 64]]}
+    labels.write_text(json.dumps(content))
+    (tmp_path / "0.png").unlink()
+    with pytest.warns(UserWarning, match="1 of 3 pictures are missing and left out, for instance 0.png"):
+        assert len(_read_annotated([labels], method)) == 2
+
+
+def test_splits_to_test_on_are_not_trained_on(lld: Path) -> None:
+    subset = lld / "LeukemiaAttri_Dataset" / "H_100X_C2"
+    with pytest.warns(UserWarning, match="H_100X_C2 test: left out"):
+        assert len(_read_annotated([subset], "attridet")) == 10
 
 
 def test_a_way_to_adapt_is_refused_where_nothing_is_adapted(labels: Path, tmp_path: Path) -> None:

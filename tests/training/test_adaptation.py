@@ -201,6 +201,9 @@ def test_pictures_of_folders_and_coco_files_come_without_labels(
     pictures = unlabelled([tmp_path / "some.json", target[0].path.parent])
     assert len(pictures) == len(fields) + len(target)
     assert all(len(field.cells) == 0 and field.width == 96 for field in pictures)
+    write_coco(tmp_path / "some.json", [replace(fields[0], name=name) for name in (str(fields[0].path), "gone.png")])
+    with pytest.warns(UserWarning, match="1 of 2 pictures are missing and left out, for instance gone.png"):
+        assert len(unlabelled([tmp_path / "some.json"])) == 1
 
 
 def test_ways_are_named() -> None:

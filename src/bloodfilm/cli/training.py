@@ -26,8 +26,8 @@ def train(
         list[Path],
         typer.Argument(
             metavar="FIELDS...",
-            help="COCO files, pictures beside them or as in LLD; for sladet also LLD. Or project.json of a training in "
-            "napari: all but OUT is as it says.",
+            help="COCO files, pictures beside them or as in LLD; LLD or parts of it, of several splits without test. "
+            "Or project.json of a training in napari: all but OUT is as it says.",
         ),
     ],
     out: Out,
@@ -77,13 +77,14 @@ def train(
     annotated = _read_annotated(fields, method)
 
     from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
+    from bloodfilm.io.annotated import read_annotated
     from bloodfilm.training.loop import train as run
     from bloodfilm.training.settings import Settings
     from bloodfilm.training.split import split_fields
 
     make_folder(out)
 
-    chosen, held = (annotated, _read(validation)) if validation else split_fields(annotated)
+    chosen, held = (annotated, read_annotated(validation)) if validation else split_fields(annotated)
     settings = Settings(cast("Size | None", size), init, epochs, image_size, batch, device, seed)
     where = resolve_device(device)
     running_on = describe(where, fastest_precision(where))
@@ -130,21 +131,14 @@ def _report(row: dict[str, float]) -> None:
     console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
 
 
-def _read(path: Path) -> list[Field]:
-    from bloodfilm.io.coco import looks_like_coco, read_coco
-    from bloodfilm.io.lld.dataset import read_lld
-
-    return read_coco(path) if looks_like_coco(path) else read_lld(path).fields
-
-
 def _read_annotated(paths: list[Path], method: str) -> list[Field]:
     """Return the fields in `paths` as `method` learns from them; refuse those that it cannot learn from."""
     from bloodfilm.errors import UserError
-    from bloodfilm.io.coco import read_coco
+    from bloodfilm.io.annotated import read_annotated
 
     if method not in ("attridet", "adapt"):
         return [field for path in paths for field in _read_sparse(path)]
-    annotated = [field for path in paths for field in read_coco(path)]
+    annotated = [field for path in paths for field in read_annotated(path)]
     if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
         raise UserError(
             f"--method {method}: {len(in_part)} fields are labelled in part only, as is {in_part[0]}; see sladet."

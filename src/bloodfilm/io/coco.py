@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
@@ -241,7 +241,13 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
     UserError
         If their cells have several vocabularies.
     """
-    fields = list(fields)
+    content = coco_content(list(fields), info)
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def coco_content(fields: Sequence[Field], info: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what `write_coco` writes."""
     vocabulary = shared_vocabulary(fields)
     others = [name for name in AUXILIARY if any(name in field.auxiliary or name in field.complete for field in fields)]
     names = (*vocabulary.classes, UNKNOWN_CLASS, *others)
@@ -257,15 +263,13 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
         for name in others:
             found += _unnamed(field.auxiliary.get(name, np.empty((0, 4), np.float32)), names.index(name), 0)
         annotations += [{"id": len(annotations) + n, "image_id": image_id} | a for n, a in enumerate(found, start=1)]
-    content = {
+    return {
         "info": info or {},
         "images": images,
         "annotations": annotations,
         "categories": categories,
         "vocabulary": vocabulary.to_dict(),
     }
-    with replacing(Path(path)) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _boxed(boxes: Boxes) -> list[dict[str, Any]]:

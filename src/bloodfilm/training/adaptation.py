@@ -17,6 +17,7 @@ from torch import Tensor
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.evaluation.leakage import patients_of
+from bloodfilm.io.annotated import with_pictures
 from bloodfilm.io.coco import looks_like_coco, read_coco
 from bloodfilm.io.images import RGB, find_images, read_image
 from bloodfilm.io.lld.names import origin_of
@@ -114,7 +115,7 @@ def adapt(
 def unlabelled(paths: Sequence[Path]) -> list[Field]:
     """Return a field for each picture of COCO files, pictures and folders, without labels."""
     files = [path for path in paths if looks_like_coco(path)]
-    fields = [bare(field) for path in files for field in read_coco(path)]
+    fields = [bare(field) for path in files for field in with_pictures(read_coco(path), path)]
     for path in find_images([path for path in paths if path not in files]):
         height, width = read_image(path).shape[:2]
         fields.append(Field(path, Cells.empty(), width, height, name=path.name, origin=origin_of(path.name)))
