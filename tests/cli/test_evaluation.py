@@ -113,3 +113,13 @@ def test_labels_of_the_data_set_are_truth_as_they_are(lld: Path, tmp_path: Path)
         archive.write(subset / "json_labels" / "test.json", "json_labels/test.json")
     options = ("--found", tmp_path / "found.json", "--trained-on", subset)
     assert "No patient was trained on and tested" in run("evaluate", "--truth", zipped, *options)
+
+
+@pytest.mark.parametrize(("score_of", "precision"), [("cell", 0.5), ("cell and type", 1)])
+def test_the_found_file_says_of_what_its_scores_are(tmp_path: Path, score_of: str, precision: float) -> None:
+    cells = Cells([[1, 1, 20, 20], [30, 30, 50, 50]], codes=[3, 3], scores=[0.6, 0.5], class_scores=[0.7, 1.0])
+    found = Field(Path("a.png"), cells, 64, 64, name="a.png")
+    write_coco(tmp_path / "found.json", [found], {"score_of": score_of})
+    write_coco(tmp_path / "truth.json", [replace(found, cells=Cells(cells.boxes[:1], codes=[3]))])
+    options = ("--truth", tmp_path / "truth.json", "--found", tmp_path / "found.json", "--json")
+    assert json.loads(run("evaluate", *options))["types"]["Neutrophil"]["ap50"] == pytest.approx(precision)

@@ -138,6 +138,7 @@ def test_imported_weights_can_be_used_and_trained(
     run("detect", write_picture("a.png"), "--out", tmp_path / "out", "--model", model, "--device", "cpu")
     (field,) = read_coco(tmp_path / "out" / "cells.json")
     assert len(field.cells)
+    assert json.loads((tmp_path / "out" / "cells.json").read_text())["info"]["score_of"] == "cell and type"
     options = ("--epochs", 1, "--image-size", 64, "--batch", 2, "--device", "cpu", "--init", model)
     trained = call("train", labels, "--out", tmp_path / "run", *options)
     assert trained.returncode == 0, trained.stderr

@@ -47,7 +47,7 @@ def evaluate(
     from bloodfilm.evaluation.report import evaluate as score
     from bloodfilm.evaluation.report import to_json
     from bloodfilm.io.annotated import read_annotated
-    from bloodfilm.io.coco import read_coco
+    from bloodfilm.io.coco import parse_coco, pictures_of, to_fields
 
     if matrix:
         if found or trained_on or not (model and out):
@@ -62,7 +62,10 @@ def evaluate(
         raise UserError("Give one --truth and one --found; several, and --model and --out, go with --matrix.")
     annotated = read_annotated(truth[0], test=True, keep_missing=True)
     trained = [field for path in trained_on for field in read_annotated(path, keep_missing=True)]
-    scores = score(annotated, read_coco(found), min_score, trained if trained_on else None)
+    content = parse_coco(found)
+    cells = to_fields(content, found, pictures_of(content, found).find)
+    learned = trained if trained_on else None
+    scores = score(annotated, cells, min_score, learned, score_of=content.info.get("score_of", "cell"))
     if as_json:
         typer.echo(to_json(scores))
     else:

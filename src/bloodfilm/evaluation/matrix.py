@@ -14,6 +14,7 @@ import pandas as pd
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.detector import LOWEST_SCORE, Detector
+from bloodfilm.detection.provenance import score_of
 from bloodfilm.errors import UserError
 from bloodfilm.evaluation.heat_map import page, svg
 from bloodfilm.evaluation.leakage import check_patients
@@ -121,7 +122,7 @@ def score_pair(detector: Detector, name: str, truth: list[Field], min_score: flo
     if not kept:
         raise UserError(f"{detector.card.name} learned from every patient of {name}: nothing is left to test on.")
     found = [replace(field, cells=detector.detect(read_image(field.path), LOWEST_SCORE)) for field in kept]
-    scores = evaluate(kept, found, min_score)
+    scores = evaluate(kept, found, min_score, score_of=score_of(detector))
     low, high = scores["detection"]["ap50_interval"]
     means = scores["mean_types"]
     row = scores["detection"] | {"ap50_low": low, "ap50_high": high, "left_out": len(truth) - len(kept)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,14 @@ def evaluate(
     min_score: float = MIN_SCORE,
     trained_on: Sequence[Field] | None = None,
     draws: int = DRAWS,
+    score_of: str = "cell",
 ) -> dict[str, Any]:
     """Score `found` against `truth`; pictures go together as `bloodfilm.evaluation.pairing` says.
 
     A picture of `truth` that is not in `found` counts as one on which nothing was found, and is listed.
+
+    `score_of` says of what the scores of `found` are probabilities, as the provenance does: "cell", or "cell and type",
+    which are not multiplied by that of the type once more.
 
     Cells found outside of `Field.labelled_regions` are neither right nor wrong; those that a reviewer rejected are no
     cells.
@@ -70,6 +75,8 @@ def evaluate(
         kept(partner.cells) if partner else Cells.empty(field.cells.vocabulary)
         for field, partner in zip(truth, partners, strict=True)
     ]
+    if score_of == "cell and type":
+        cells = [replace(each, class_scores=np.ones(len(each), np.float32)) for each in cells]
     units = units_of(truth)
     weights = units.draw(draws)
     elsewhere = sum(int((~f.looked_at(c.boxes)).sum()) for c, f in zip(cells, truth, strict=True))
