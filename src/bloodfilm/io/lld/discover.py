@@ -13,9 +13,10 @@ from itertools import compress, islice
 from pathlib import Path
 
 from bloodfilm.errors import LabelError
+from bloodfilm.io.images import is_picture
 from bloodfilm.io.lld.listing import Listed, read_listing
 from bloodfilm.io.lld.names import home_of, is_hidden, key, origin_of, split_of
-from bloodfilm.io.lld.pictures import Pictures, is_picture, picture_folders
+from bloodfilm.io.lld.pictures import Pictures, picture_folders
 from bloodfilm.io.lld.text import count_columns
 from bloodfilm.vocabulary import normalise
 

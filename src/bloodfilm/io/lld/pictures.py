@@ -10,8 +10,8 @@ import tifffile
 from PIL import Image
 
 from bloodfilm.errors import LabelError
-from bloodfilm.io.images import SUFFIXES, TIFF_SUFFIXES
-from bloodfilm.io.lld.names import IMAGES, folder_of, home_of, is_hidden, key, tidy
+from bloodfilm.io.images import TIFF_SUFFIXES, is_picture
+from bloodfilm.io.lld.names import IMAGES, folder_of, home_of, key
 
 
 def picture_folders(labels: Path, split: str) -> list[Path]:
@@ -39,11 +39,6 @@ def _called(folder: Path, name: str) -> list[Path]:
 def pictures_in(folder: Path) -> list[Path]:
     """Return the pictures in `folder` in order of their names."""
     return sorted(path for path in folder.iterdir() if is_picture(path.name))
-
-
-def is_picture(name: str) -> bool:
-    """Tell if a file is a picture by its `name`."""
-    return Path(tidy(name)).suffix.lower() in SUFFIXES and not is_hidden(name)
 
 
 def picture_size(picture: Path) -> tuple[int, int]:
