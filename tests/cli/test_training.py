@@ -200,6 +200,12 @@ def test_a_way_to_adapt_is_refused_where_nothing_is_adapted(labels: Path, tmp_pa
         run("train", labels, "--out", tmp_path / "run", "--by", "teacher")
 
 
+def test_a_way_to_adapt_that_is_none_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.json"
+    with pytest.raises(UserError, match="abacus is no way to adapt"):
+        run("train", gone, "--method", "adapt", "--target", gone, "--init", gone, "--by", "abacus", "--out", tmp_path)
+
+
 def test_a_broken_model_of_ones_own_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLOODFILM_HOME", str(tmp_path))
     own_models().mkdir(parents=True)

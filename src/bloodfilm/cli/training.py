@@ -74,6 +74,10 @@ def train(
         raise UserError(f"--by says how to adapt; --method {method} does not.")
     if size not in (None, *"nsmlx") or image_size % 32:
         raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
+    if method == "adapt":
+        from bloodfilm.training.adaptation import adapt, unlabelled, ways_of
+
+        ways = ways_of(by)
     annotated = _read_annotated(fields, method)
 
     from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
@@ -90,11 +94,9 @@ def train(
     running_on = describe(where, fastest_precision(where))
     console.print(f"{len(chosen)} fields to train on, {len(held)} to select on, on {running_on}")
     if method == "adapt":
-        from bloodfilm.training.adaptation import adapt, unlabelled, ways_of
-
         pictures = unlabelled(target)
         console.print(f"{len(pictures)} pictures to adapt to")
-        weights = adapt(str(init), chosen, held, pictures, out, settings, ways_of(by), resume, _report)
+        weights = adapt(str(init), chosen, held, pictures, out, settings, ways, resume, _report)
         console.print(f"Adapted weights: {weights}")
         return
     best = run(chosen, held, out, settings, resume, _report, method=_method(method))

@@ -50,7 +50,7 @@ def picture_size(picture: Path) -> tuple[int, int]:
         with Image.open(picture) as image:
             return image.size
     except Exception as error:  # noqa: BLE001  decoders raise anything on a broken file
-        raise LabelError(f"{picture}: its size is needed to read its labels, and cannot be read ({error}).") from None
+        raise LabelError(f"{picture}: its size cannot be read ({error}).") from None
 
 
 class Pictures:
