@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bloodfilm.cells import Field
-from bloodfilm.errors import LabelError
+from bloodfilm.errors import LabelError, Mended
 from bloodfilm.io.coco import parse_coco, pictures_of, to_fields
 from bloodfilm.io.lld.attributes import ARTEFACT
 from bloodfilm.io.lld.clean import clean_cells, drop_misplaced
@@ -140,7 +140,8 @@ def _warnings_to(report: Report) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         yield
-    report.skipped += [str(each.message) for each in told]
+    for each in told:
+        (report.fixed if issubclass(each.category, Mended) else report.skipped).append(str(each.message))
 
 
 def _read_json(source: Source, clean: bool, report: Report) -> Part:
