@@ -408,3 +408,9 @@ def test_boxes_are_scaled_to_a_picture_of_another_size_than_is_said(file: Path) 
 def test_a_picture_whose_size_cannot_be_read_keeps_what_is_said(file: Path) -> None:
     (file.parent / "a.png").write_bytes(b"no picture")
     assert (read_coco(write(file))[0].width, read_coco(file)[0].cells.boxes.tolist()) == (100, [[10, 20, 40, 40]])
+
+
+def test_a_mark_of_utf_8_at_the_start_is_passed_over(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + write(file).read_bytes())
+    assert looks_like_coco(file)
+    assert len(read_coco(file)[0].cells) == 1
