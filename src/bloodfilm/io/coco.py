@@ -30,7 +30,7 @@ from bloodfilm.io.entry import (
 )
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.io.lld.attributes import lld_words
-from bloodfilm.io.lld.names import tidy
+from bloodfilm.io.lld.names import split_named, tidy
 from bloodfilm.io.lld.pictures import Pictures, find_all, picture_folders, picture_size
 from bloodfilm.io.merge import merge_pictures
 from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
@@ -101,7 +101,7 @@ def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Fie
 def pictures_of(content: CocoFile, path: Path, first: Path | None = None) -> Pictures:
     """Return the pictures in the folder `first`, where ``info.pictures`` says, and beside the file at `path`."""
     told = [path.parent / str(folder) for folder in [content.info.get("pictures")] if folder]
-    folders = [*([first] if first else []), *told, *picture_folders(path.parent, path.stem)]
+    folders = [*([first] if first else []), *told, *picture_folders(path.parent, split_named(path.name))]
     return Pictures(folder for folder in folders if folder.is_dir())
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
+from bloodfilm.io.coco import read_coco
 from bloodfilm.io.lld.dataset import Dataset, read_lld
 from bloodfilm.synth import draw_field
 from bloodfilm.vocabulary import LLD
@@ -206,3 +207,14 @@ def test_the_reading_of_regions_can_be_chosen(lld: Path) -> None:
 
 def test_all_classes_stay_in_the_vocabulary(dataset: Dataset) -> None:
     assert {field.cells.vocabulary for field in dataset.fields} == {LLD}
+
+
+@pytest.mark.parametrize("name", ["train_annotations.json", "instances_Train.json", "H_40X_C2 train.json"])
+def test_a_word_of_the_name_of_a_json_tells_its_split(lld: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(lld / ROOT / "H_100X_C2" / "Images", tmp_path / "H_100X_C2" / "Images")
+    file = tmp_path / "H_100X_C2" / "json_labels" / name
+    file.parent.mkdir()
+    shutil.copy(lld / ROOT / "H_100X_C2" / "json_labels" / "train.json", file)
+    (row,) = read_lld(tmp_path).report.rows
+    assert (row["split"], row["pictures"]) == ("train", 10)
+    assert all(field.path.is_file() for field in read_coco(file))

@@ -15,7 +15,7 @@ from pathlib import Path
 from bloodfilm.errors import LabelError
 from bloodfilm.io.images import is_picture
 from bloodfilm.io.lld.listing import Listed, read_listing
-from bloodfilm.io.lld.names import home_of, is_hidden, key, origin_of, split_of
+from bloodfilm.io.lld.names import home_of, is_hidden, origin_of, split_named, split_of
 from bloodfilm.io.lld.pictures import Pictures, picture_folders
 from bloodfilm.io.lld.text import count_columns
 from bloodfilm.vocabulary import normalise
@@ -56,7 +56,7 @@ class Source:
 
     @property
     def split(self) -> str:
-        return split_of(self.folder) if self.is_text else key(self.files[0].name)
+        return split_of(self.folder) if self.is_text else split_named(self.files[0].name)
 
     @cached_property
     def pictures(self) -> Pictures:
