@@ -54,7 +54,7 @@ def split_of(folder: Path) -> str:
 
 
 def split_named(name: str) -> str:
-    """Return the split that is a word of the `name` of a json, such as ``instances_test.json``, else all of the name."""
+    """Return the split that is a word of the `name` of a json such as ``instances_test.json``, else the whole name."""
     whole = key(name)
     return next((word for word in re.split(r"[^a-z]+", whole) if word in SPLITS), whole)
 

@@ -23,12 +23,12 @@ def picture_folders(labels: Path, split: str) -> list[Path]:
     labels = labels.absolute()
     above = [labels, *labels.parents]
     levels = above[: max(above.index(home_of(labels)), 1) + 1]
-    tops = [labels, *(images for level in levels for images in _called(level, IMAGES))]
-    folders = [folder for top in tops for folder in (*_called(top, split), top)]
+    tops = [labels, *(images for level in levels for images in called(level, IMAGES))]
+    folders = [folder for top in tops for folder in (*called(top, split), top)]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 
 
-def _called(folder: Path, name: str) -> list[Path]:
+def called(folder: Path, name: str) -> list[Path]:
     """Return what `folder` holds under `name` in any letter case; nothing if it cannot be listed."""
     try:
         return sorted(each for each in folder.iterdir() if each.name.lower() == name.lower())
