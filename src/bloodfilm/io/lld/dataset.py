@@ -28,16 +28,19 @@ from bloodfilm.vocabulary import LLD
 
 @dataclass
 class Part:
-    """One split of one subset; `source` says which labels its fields have, `info` what their file says of itself."""
+    """One split of one subset; `source` says which labels its fields have, `info` what their file says of itself.
+
+    `subset` is the name of the subset's folder; where several have that name, the way to it from what was read.
+    """
 
     source: Source
     fields: list[Field]
     texts: list[TextField] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
+    subset: str = ""
 
-    @property
-    def subset(self) -> str:
-        return self.source.home.name
+    def __post_init__(self) -> None:
+        self.subset = self.subset or self.source.home.name
 
     @property
     def split(self) -> str:
@@ -95,6 +98,7 @@ def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, 
     path = Path(path).absolute()
     found, report = discover(path), Report()
     parts = [part for sources in _by_split(found) if (part := _read_first(sources, clean, report))]
+    _tell_apart(parts, path if path.is_dir() else path.parent)
     if not parts:
         reason = f" ({report.skipped[0]})" if report.skipped else ""
         raise LabelError(f"{path}: no labels of cells that can be read{reason}.")
@@ -133,6 +137,15 @@ def _read_first(sources: list[Source], clean: bool, report: Report) -> Part | No
             report.notes += [f"{each}: not read, {source} serves." for each in sources[number:]]
             return part
     return None
+
+
+def _tell_apart(parts: list[Part], root: Path) -> None:
+    """Name subsets whose folders have one name by the way to them from `root`."""
+    names = Counter(home.name for home in {part.source.home for part in parts})
+    for part in parts:
+        home = part.source.home
+        if names[home.name] > 1 and root in home.parents:
+            part.subset = home.relative_to(root).as_posix()
 
 
 @contextmanager
