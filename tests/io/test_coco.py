@@ -410,6 +410,12 @@ def test_a_picture_whose_size_cannot_be_read_keeps_what_is_said(file: Path) -> N
     assert (read_coco(write(file))[0].width, read_coco(file)[0].cells.boxes.tolist()) == (100, [[10, 20, 40, 40]])
 
 
+def test_an_unidentified_cell_is_an_artefact_whose_size_does_not_count(file: Path) -> None:
+    flat = dict.fromkeys(LLD.attribute_names, 2) | {"category_id": None, "category_name": "Unidentified"}
+    cells = with_annotation(file, **flat)
+    assert (cells.class_names, cells.attributes.tolist()) == (["None"], [[UNKNOWN] * 7])
+
+
 def test_a_mark_of_utf_8_at_the_start_is_passed_over(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + write(file).read_bytes())
     assert looks_like_coco(file)

@@ -36,7 +36,7 @@ def lld_words(values: Mapping[str, Any], vocabulary: Vocabulary, class_name: str
             codes.append(attribute.code(value))
     others = [code for name, code in zip(names, codes, strict=True) if name != "cell size"]
     in_numbers = any(isinstance(value, int | float) for value in given.values())
-    artefact = normalise(class_name) == normalise(LLD.classes[ARTEFACT])
+    artefact = LLD.class_code(class_name) == ARTEFACT
     if in_numbers and others and (artefact or all(code == UNKNOWN for code in others)):
         return [UNKNOWN if name == "cell size" else code for name, code in zip(names, codes, strict=True)]
     return codes
