@@ -416,6 +416,14 @@ def test_an_unidentified_cell_is_an_artefact_whose_size_does_not_count(file: Pat
     assert (cells.class_names, cells.attributes.tolist()) == (["None"], [[UNKNOWN] * 7])
 
 
+def test_values_of_attributes_that_mean_nothing_are_told(file: Path) -> None:
+    annotations = [ANNOTATION | {"nucleolus": value} for value in ("1", True, 4, "huge")]
+    with pytest.warns(UserWarning, match="2 values of attributes mean nothing and .* such as nucleolus: True"):
+        (field,) = read_coco(write(file, annotations=annotations))
+    assert field.cells.attributes[:, LLD.attribute_names.index("nucleolus")].tolist() == [1, -1, -1, -1]
+    assert any("2 values of attributes" in line for line in read_lld(file, keep_missing=True).report.skipped)
+
+
 def test_a_mark_of_utf_8_at_the_start_is_passed_over(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + write(file).read_bytes())
     assert looks_like_coco(file)

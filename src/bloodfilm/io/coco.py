@@ -124,16 +124,22 @@ def to_fields(
             by_image[annotation.image_id].append((annotation, box))
     _tell_unknown_names(path, content, vocabulary)
     others = {c.id: kind for c in content.categories if (kind := auxiliary(c.name, vocabulary))}
-    return merge_pictures(
+    unread: list[str] = []
+    fields = merge_pictures(
         _field(
             found[image.file_name] or path.parent / image.file_name,
             image,
             by_image.pop(image.id, []),
             others,
             vocabulary,
+            unread,
         )
         for image in content.images
     )
+    if unread:
+        message = f"{path}: {len(unread)} values of attributes mean nothing and count as unknown, such as {unread[0]}."
+        warnings.warn(message, stacklevel=2)
+    return fields
 
 
 def _fit(path: Path, content: CocoFile, found: Mapping[str, Path | None]) -> None:
@@ -239,13 +245,19 @@ def _field(
     annotations: list[tuple[_Annotation, Boxes]],
     others: dict[int, str],
     vocabulary: Vocabulary,
+    unread: list[str],
 ) -> Field:
+    """Return a field; values of attributes that cannot be read go to `unread`."""
     boxes = np.array([box for _, box in annotations], np.float32).reshape(-1, 4)
     crowd = np.array([a.iscrowd for a, _ in annotations], bool)
     kind = np.array([auxiliary(a.category_name or "", vocabulary) for a, _ in annotations], object)
     white = (kind == "") & ~crowd
     kept = [a for (a, _), ours in zip(annotations, white, strict=True) if ours]
-    words = [lld_words(a.attributes or a.model_extra or {}, vocabulary, a.category_name or "") for a in kept]
+    words = []
+    for each in kept:
+        values, wrong = lld_words(each.attributes or each.model_extra or {}, vocabulary, each.category_name or "")
+        words.append(values)
+        unread += wrong
     codes = [vocabulary.class_code(k.category_name or "") for k in kept]
     scores = [[a.attribute_scores.get(name, np.nan) for name in vocabulary.attribute_names] for a in kept]
     a = len(vocabulary.attributes)
