@@ -169,8 +169,22 @@ def test_a_json_that_cannot_be_read_leaves_the_place_to_text(lld: Path, tmp_path
 
 def test_labels_of_which_none_can_be_read_are_an_error_that_says_why(tmp_path: Path) -> None:
     (tmp_path / "4_8_1000_ALL.txt").write_text("6 0.5\n")
-    with pytest.raises(LabelError, match=r"no labels of cells that can be read \(.*4_8_1000_ALL.txt: line 1: it has 2"):
+    (tmp_path / "json_labels").mkdir()
+    (tmp_path / "json_labels" / "test.json").write_text("<html>")
+    (tmp_path / "labels.zip").write_bytes(b"PK cut short")
+    (tmp_path / "Images").mkdir()
+    (tmp_path / "Images" / "4_8_1000_ALL.png").touch()
+    with pytest.raises(LabelError, match=r"no labels of cells that can be read\.") as told:
         read_lld(tmp_path)
+    for reason in (
+        "Skipped: 4_8_1000_ALL.txt: line 1: it has 2",
+        "Skipped: json_labels/test.json: top: ",
+        "Skipped: not used: 1 zips cannot be opened: extract or download them again, for instance labels.zip",
+        "Skipped: Images: 1 pictures have no labels",
+    ):
+        assert reason in str(told.value)
+    with pytest.raises(LabelError, match=r"(?s)can be read\..*1 zips cannot be opened"):
+        read_lld(tmp_path / "labels.zip")
 
 
 def test_a_folder_without_labels_is_an_error(tmp_path: Path) -> None:

@@ -93,15 +93,17 @@ def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, 
     Raises
     ------
     LabelError
-        If there are no labels, none that can be read, or none whose picture is there.
+        If there are no labels, none that can be read, or none whose picture is there. It tells all that is there.
     """
     path = Path(path).absolute()
+    root = path if path.is_dir() else path.parent
     found, report = discover(path), Report()
     parts = [part for sources in _by_split(found) if (part := _read_first(sources, clean, report))]
-    _tell_apart(parts, path if path.is_dir() else path.parent)
     if not parts:
-        reason = f" ({report.skipped[0]})" if report.skipped else ""
-        raise LabelError(f"{path}: no labels of cells that can be read{reason}.")
+        _tell_others(found, parts, report)
+        told = str(report.relative_to(root)).splitlines()
+        raise LabelError("\n".join([f"{path}: no labels of cells that can be read.", *told]))
+    _tell_apart(parts, root)
     wrong = _resolve(parts, regions, report)
     _tell_others(found, parts, report)
     listed = [field for part in parts for field in part.fields]
@@ -114,7 +116,7 @@ def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, 
             f"{path}: none of its {len(listed)} pictures is there, for instance {listed[0].name}: put them beside the "
             "labels, or convert with --keep-missing."
         )
-    return Dataset(parts, report.relative_to(path if path.is_dir() else path.parent), wrong)
+    return Dataset(parts, report.relative_to(root), wrong)
 
 
 def _by_split(found: Found) -> list[list[Source]]:
