@@ -153,18 +153,21 @@ def test_imported_weights_can_be_used_and_trained(
         (("best.pt", "a.safetensors", "--published"), "--published says how attributes are read"),
         (("labels.txt", "new/a.safetensors"), "labels.txt is not a whole file of PyTorch"),
         (("best.pt", "new/a.safetensors", "--attributes", "best.pt"), "best.pt is no attribute head of AttriDet"),
+        (("best.pt", "old.safetensors"), "old.safetensors: there already"),
     ],
-    ids=["order", "published", "text", "head"],
+    ids=["order", "published", "text", "head", "there"],
 )
 def test_what_cannot_be_imported_is_the_callers_error(
     foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels.txt").write_text("0 0.5 0.5 0.1 0.1")
+    (tmp_path / "old.safetensors").write_text("mine")
     before = foreign.read_bytes()
     with pytest.raises(UserError, match=message):
         run("import-weights", *arguments)
     assert foreign.read_bytes() == before
+    assert (tmp_path / "old.safetensors").read_text() == "mine"
     assert not (tmp_path / "new").exists()
 
 

@@ -185,6 +185,8 @@ def import_weights(
 
     if out.suffix != ".safetensors":
         raise UserError(f"{out}: call the checkpoint to write something.safetensors.")
+    if out.exists():
+        raise UserError(f"{out}: there already; move it away or give another name.")
     if published and attributes is None:
         raise UserError("--published says how attributes are read; it needs --attributes HEAD.pth.")
     from bloodfilm.nets.checkpoint import save
