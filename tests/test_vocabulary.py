@@ -22,6 +22,12 @@ def test_lld_has_the_published_order_of_classes_and_attributes() -> None:
     assert LLD.attribute_names[3] == "nucleolus"
 
 
+def test_an_unidentified_cell_is_none_unless_the_vocabulary_has_that_name() -> None:
+    assert LLD.class_name(LLD.class_code("Unidentified")) == "None"
+    assert Vocabulary(("None", "unidentified")).class_code("Unidentified") == 1
+    assert Vocabulary(("Blast",)).class_code("Unidentified") == UNKNOWN
+
+
 def test_a_name_outside_the_vocabulary_is_unknown() -> None:
     assert LLD.class_code("plasma cell") == UNKNOWN
     assert LLD.class_name(UNKNOWN) == UNKNOWN_CLASS

@@ -7,6 +7,10 @@ class UserError(ValueError):
     """Something given to bloodfilm cannot be used; the message says what to do."""
 
 
+class Mended(UserWarning):
+    """Something that was wrong in a file and has been put right."""
+
+
 class PictureError(UserError):
     """A picture that cannot be read."""
 

@@ -21,6 +21,9 @@ COLUMNS = ("image", "x0", "y0", "x1", "y1", "novelty", "class", "score", "class_
 AUXILIARY = ("red blood cell", "platelet")
 """What else lies on a film: found to measure by and to tell apart, never reported as a white cell."""
 
+_CLASS_ALIASES = {"unidentified": "none"}
+"""Other names of types."""
+
 _RED_CELL, _PLATELET = AUXILIARY
 _AUXILIARY_NAMES = {
     "rbc": _RED_CELL,
@@ -99,8 +102,9 @@ class Vocabulary:
         return {normalise(name): code for code, name in enumerate(self.classes)}
 
     def class_code(self, name: str) -> int:
-        """Return the code of the cell type `name` in any letter case, or `UNKNOWN`."""
-        return self._class_codes.get(normalise(name), UNKNOWN)
+        """Return the code of the cell type `name` in any letter case, or of one that means the same, or `UNKNOWN`."""
+        said = normalise(name)
+        return self._class_codes.get(said, self._class_codes.get(_CLASS_ALIASES.get(said, said), UNKNOWN))
 
     def class_name(self, code: int) -> str:
         """Return the cell type of `code`, or "unknown type" for `UNKNOWN`."""

@@ -70,6 +70,7 @@ def test_detect_tells_where_a_result_comes_from(
     info = json.loads((detect(write_picture("a.png"), "--min-score", 0.3) / "cells.json").read_text())["info"]
     assert info["model_sha256"] == read_card(checkpoint).sha256
     assert (info["model"], info["device"], info["min_score"]) == ("untrained", "cpu", 0.3)
+    assert info["score_of"] == "cell"
     assert info["date"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from bloodfilm.cells import Cells, Field
 from bloodfilm.cli import app
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import write_coco
+from bloodfilm.io.lld.dataset import read_lld
 
 
 def test_evaluate_scores_a_file_against_another(field: Field, tmp_path: Path) -> None:
@@ -93,3 +95,31 @@ def test_a_picture_that_is_listed_again_and_again_is_scored_once(field: Field, t
     for truth in ("whole.json", "split.json"):
         scores = json.loads(run("evaluate", "--truth", tmp_path / truth, "--found", tmp_path / "split.json", "--json"))
         assert (scores["detection"]["ap50"], scores["detection"]["fields"], scores["detection"]["cells"]) == (1, 1, 3)
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning:bloodfilm")
+def test_labels_of_the_data_set_are_truth_as_they_are(lld: Path, tmp_path: Path) -> None:
+    subset = lld / "LeukemiaAttri_Dataset" / "H_100X_C2"
+    test = next(part for part in read_lld(subset).parts if part.split == "test").fields
+    searched = [replace(each, name=each.path.name) for each in test]
+    write_coco(tmp_path / "found.json", searched, {"pictures": str(test[0].path.parent)})
+    run("convert", subset, tmp_path / "converted")
+    text, zipped = subset / "txt_labels" / "AttriDet" / "test", tmp_path / "labels.zip"
+    for truth in (tmp_path / "converted" / "test.json", subset / "json_labels" / "test.json", subset, text):
+        scores = json.loads(run("evaluate", "--truth", truth, "--found", tmp_path / "found.json", "--json"))
+        assert scores["protocol"]["not_searched"] == []
+        assert (scores["detection"]["fields"], scores["detection"]["recall"]) == (4, 1)
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.write(subset / "json_labels" / "test.json", "json_labels/test.json")
+    options = ("--found", tmp_path / "found.json", "--trained-on", subset)
+    assert "No patient was trained on and tested" in run("evaluate", "--truth", zipped, *options)
+
+
+@pytest.mark.parametrize(("score_of", "precision"), [("cell", 0.5), ("cell and type", 1)])
+def test_the_found_file_says_of_what_its_scores_are(tmp_path: Path, score_of: str, precision: float) -> None:
+    cells = Cells([[1, 1, 20, 20], [30, 30, 50, 50]], codes=[3, 3], scores=[0.6, 0.5], class_scores=[0.7, 1.0])
+    found = Field(Path("a.png"), cells, 64, 64, name="a.png")
+    write_coco(tmp_path / "found.json", [found], {"score_of": score_of})
+    write_coco(tmp_path / "truth.json", [replace(found, cells=Cells(cells.boxes[:1], codes=[3]))])
+    options = ("--truth", tmp_path / "truth.json", "--found", tmp_path / "found.json", "--json")
+    assert json.loads(run("evaluate", *options))["types"]["Neutrophil"]["ap50"] == pytest.approx(precision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.table import write_csv
+from bloodfilm.vocabulary import LLD
 
 
 def test_synth_draws_fields_with_labels_beside_them(tmp_path: Path) -> None:
@@ -108,3 +110,15 @@ def test_convert_tells_which_options_are_for_lld_only(field: Field, tmp_path: Pa
 def test_synth_draws_a_whole_data_set(tmp_path: Path) -> None:
     run("synth", "--lld", "--out", tmp_path / "lld", "--fields", 1)
     assert "Sparse-LeukemiaAttri" in run("convert", "--check", tmp_path / "lld")
+
+
+def test_a_list_of_types_beside_text_of_the_data_set_does_not_hide_its_report(lld: Path, tmp_path: Path) -> None:
+    subset = tmp_path / "H_100X_C2"
+    shutil.copytree(lld / "LeukemiaAttri_Dataset" / "H_100X_C2" / "Images", subset / "Images")
+    text = subset / "txt_labels" / "WBC_Detection" / "train"
+    shutil.copytree(lld / "LeukemiaAttri_Dataset" / "H_100X_C2" / "txt_labels" / "WBC_Detection" / "train", text)
+    (text / "classes.txt").write_text("\n".join(LLD.classes))
+    shown = run("convert", text, "--check", "--clean").split()
+    assert {"H_100X_C2", "train", "text", "5"} <= set(shown)
+    (text / "classes.txt").write_text("\n".join(LLD.classes[::-1]))
+    assert run("convert", text, "--check") == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from bloodfilm.cells import Field
 from bloodfilm.cli import app
+from bloodfilm.cli.training import _read_annotated
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.nets.attridet import AttriDet
@@ -136,6 +138,7 @@ def test_imported_weights_can_be_used_and_trained(
     run("detect", write_picture("a.png"), "--out", tmp_path / "out", "--model", model, "--device", "cpu")
     (field,) = read_coco(tmp_path / "out" / "cells.json")
     assert len(field.cells)
+    assert json.loads((tmp_path / "out" / "cells.json").read_text())["info"]["score_of"] == "cell and type"
     options = ("--epochs", 1, "--image-size", 64, "--batch", 2, "--device", "cpu", "--init", model)
     trained = call("train", labels, "--out", tmp_path / "run", *options)
     assert trained.returncode == 0, trained.stderr
@@ -150,18 +153,21 @@ def test_imported_weights_can_be_used_and_trained(
         (("best.pt", "a.safetensors", "--published"), "--published says how attributes are read"),
         (("labels.txt", "new/a.safetensors"), "labels.txt is not a whole file of PyTorch"),
         (("best.pt", "new/a.safetensors", "--attributes", "best.pt"), "best.pt is no attribute head of AttriDet"),
+        (("best.pt", "old.safetensors"), "old.safetensors: there already"),
     ],
-    ids=["order", "published", "text", "head"],
+    ids=["order", "published", "text", "head", "there"],
 )
 def test_what_cannot_be_imported_is_the_callers_error(
     foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels.txt").write_text("0 0.5 0.5 0.1 0.1")
+    (tmp_path / "old.safetensors").write_text("mine")
     before = foreign.read_bytes()
     with pytest.raises(UserError, match=message):
         run("import-weights", *arguments)
     assert foreign.read_bytes() == before
+    assert (tmp_path / "old.safetensors").read_text() == "mine"
     assert not (tmp_path / "new").exists()
 
 
@@ -175,9 +181,32 @@ def test_train_adapts_to_pictures_without_labels(checkpoint: Path, labels: Path,
         assert isinstance(CliRunner().invoke(app, [str(each) for each in missing]).exception, UserError)
 
 
+@pytest.mark.parametrize("method", ["attridet", "sladet"])
+def test_missing_pictures_are_left_out_of_the_training_and_told(labels: Path, tmp_path: Path, method: str) -> None:
+    content = json.loads(labels.read_text())
+    for image in content["images"]:
+        image |= {"labelled_regions": [[0, 0, 64, 64]]}
+    labels.write_text(json.dumps(content))
+    (tmp_path / "0.png").unlink()
+    with pytest.warns(UserWarning, match="1 of 3 pictures are missing and left out, for instance 0.png"):
+        assert len(_read_annotated([labels], method)) == 2
+
+
+def test_splits_to_test_on_are_not_trained_on(lld: Path) -> None:
+    subset = lld / "LeukemiaAttri_Dataset" / "H_100X_C2"
+    with pytest.warns(UserWarning, match="H_100X_C2 test: left out"):
+        assert len(_read_annotated([subset], "attridet")) == 10
+
+
 def test_a_way_to_adapt_is_refused_where_nothing_is_adapted(labels: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--method attridet does not"):
         run("train", labels, "--out", tmp_path / "run", "--by", "teacher")
+
+
+def test_a_way_to_adapt_that_is_none_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.json"
+    with pytest.raises(UserError, match="abacus is no way to adapt"):
+        run("train", gone, "--method", "adapt", "--target", gone, "--init", gone, "--by", "abacus", "--out", tmp_path)
 
 
 def test_a_broken_model_of_ones_own_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

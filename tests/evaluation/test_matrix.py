@@ -83,11 +83,30 @@ def test_unknown_leakage_is_told_beside_fields_that_were_left_out() -> None:
 def test_what_was_scored_is_kept_when_a_later_pair_fails(
     checkpoint: Path, truth: Path, field: Field, tmp_path: Path
 ) -> None:
-    gone = tmp_path / "gone.json"
-    write_coco(gone, [replace(field, name="gone.png")])
+    broken = tmp_path / "broken.json"
+    write_coco(broken, [replace(field, name="broken.png")])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(UserError):
-        score_matrix({"a": checkpoint}, {"x": truth, "gone": gone}, tmp_path / "out", device="cpu")
+        score_matrix({"a": checkpoint}, {"x": truth, "broken": broken}, tmp_path / "out", device="cpu")
     assert len(pd.read_csv(tmp_path / "out" / "matrix.csv")) == 1
+
+
+def test_missing_pictures_are_left_out_and_told_before_anything_is_scored(
+    checkpoint: Path, truth: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "4_1_1000_ALL.png").rename(tmp_path / "moved.png")
+    with pytest.warns(UserWarning, match="1 of 2 pictures are missing and left out, for instance 4_1_1000_ALL.png"):
+        (row,) = score_matrix({"a": checkpoint}, {"x": truth}, tmp_path / "out", device="cpu").rows
+    assert row["fields"] == 1
+    (tmp_path / "moved.png").rename(tmp_path / "4_1_1000_ALL.png")
+    (row,) = score_matrix({"a": checkpoint}, {"x": truth}, tmp_path / "out", device="cpu").rows
+    assert row["fields"] == 2
+    gone = tmp_path / "gone" / "truth.json"
+    gone.parent.mkdir()
+    gone.write_text(truth.read_text())
+    with pytest.raises(UserError, match="none of its 2 pictures is there"):
+        score_matrix({"a": checkpoint}, {"x": truth, "y": gone}, tmp_path / "other", device="cpu")
+    assert not (tmp_path / "other").exists()
 
 
 def test_patients_that_a_model_learned_from_are_left_out_of_its_tests(

@@ -64,3 +64,10 @@ def test_cells_of_two_vocabularies_are_not_compared(annotated: Annotated, other:
         evaluate([annotated(BOX, codes=[0])], [annotated(BOX, codes=[0], vocabulary=other)])
     own = annotated(BOX, codes=[0], vocabulary=other)
     assert evaluate([own], [own])["attributes"]["class"]["accuracy"] == 1
+
+
+def test_a_score_of_cell_and_type_is_not_multiplied_by_the_type_again(annotated: Annotated) -> None:
+    truth = [annotated(BOX, codes=[3])]
+    found = [annotated(OTHER + BOX, codes=[3, 3], scores=[0.5, 0.6], class_scores=[1.0, 0.7])]
+    assert evaluate(truth, found)["types"]["Neutrophil"]["ap50"] == pytest.approx(0.5)
+    assert evaluate(truth, found, score_of="cell and type")["types"]["Neutrophil"]["ap50"] == 1

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from bloodfilm.cells import Cells, Field, Origin, Scale
-from bloodfilm.errors import LabelError, UserError
+from bloodfilm.errors import LabelError, Mended, UserError
 from bloodfilm.io.coco import looks_like_coco, read_coco, write_coco
 from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.vocabulary import LLD, UNKNOWN, Attribute, Vocabulary
@@ -386,3 +387,44 @@ def test_an_entry_that_is_listed_twice_does_not_double_its_cells(file: Path) -> 
 def test_an_id_of_two_things_is_refused(file: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(LabelError, match=said):
         read_coco(write(file, **changes))
+
+
+def test_boxes_are_scaled_to_a_picture_of_another_size_than_is_said(file: Path) -> None:
+    Pillow.new("RGB", (200, 25)).save(file.parent / "a.png")
+    regions = [[0, 10, 50, 40], [0, 0, 100, 0, 100, 50]]
+    write(file, images=[IMAGE | {"labelled_regions": regions}, IMAGE | {"id": 2, "file_name": "gone.png"}])
+    with pytest.warns(Mended, match="1 pictures have another size than it says.*a.png, 200 x 25 px instead of 100 x"):
+        field, gone = read_coco(file)
+    assert (field.width, field.height, gone.width, gone.height) == (200, 25, 100, 50)
+    assert field.cells.boxes.tolist() == [[20, 10, 80, 20]]
+    assert field.labelled_regions is not None
+    assert field.labelled_regions[0].tolist() == [0, 5, 100, 25]
+    assert field.labelled_regions[1:].max(0).tolist()[2:] == [200, 25]
+    dataset = read_lld(file)
+    assert dataset.fields[0].cells.boxes.tolist() == [[20, 10, 80, 20]]
+    assert any("another size than it says" in line for line in dataset.report.fixed)
+
+
+def test_a_picture_whose_size_cannot_be_read_keeps_what_is_said(file: Path) -> None:
+    (file.parent / "a.png").write_bytes(b"no picture")
+    assert (read_coco(write(file))[0].width, read_coco(file)[0].cells.boxes.tolist()) == (100, [[10, 20, 40, 40]])
+
+
+def test_an_unidentified_cell_is_an_artefact_whose_size_does_not_count(file: Path) -> None:
+    flat = dict.fromkeys(LLD.attribute_names, 2) | {"category_id": None, "category_name": "Unidentified"}
+    cells = with_annotation(file, **flat)
+    assert (cells.class_names, cells.attributes.tolist()) == (["None"], [[UNKNOWN] * 7])
+
+
+def test_values_of_attributes_that_mean_nothing_are_told(file: Path) -> None:
+    annotations = [ANNOTATION | {"nucleolus": value} for value in ("1", True, 4, "huge")]
+    with pytest.warns(UserWarning, match="2 values of attributes mean nothing and .* such as nucleolus: True"):
+        (field,) = read_coco(write(file, annotations=annotations))
+    assert field.cells.attributes[:, LLD.attribute_names.index("nucleolus")].tolist() == [1, -1, -1, -1]
+    assert any("2 values of attributes" in line for line in read_lld(file, keep_missing=True).report.skipped)
+
+
+def test_a_mark_of_utf_8_at_the_start_is_passed_over(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + write(file).read_bytes())
+    assert looks_like_coco(file)
+    assert len(read_coco(file)[0].cells) == 1

@@ -375,6 +375,13 @@ def test_a_folder_gives_its_pictures_in_order_of_their_names(
     assert [path.relative_to(tmp_path).as_posix() for path in find_images([tmp_path])] == sorted(names)
 
 
+def test_a_picture_with_a_stray_back_tick_at_its_end_is_one(tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "12_1_1000_AML.png")
+    path = (tmp_path / "12_1_1000_AML.png").rename(tmp_path / "12_1_1000_AML.png`")
+    assert find_images([tmp_path]) == [path]
+    np.testing.assert_array_equal(read_image(path), RGB)
+
+
 def test_a_picture_given_twice_is_found_once(write_picture: Callable[[str], Path], tmp_path: Path) -> None:
     path = write_picture("a.png")
     assert find_images([str(path), tmp_path, path]) == [path]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,6 +202,19 @@ def test_pictures_of_folders_and_coco_files_come_without_labels(
     pictures = unlabelled([tmp_path / "some.json", target[0].path.parent])
     assert len(pictures) == len(fields) + len(target)
     assert all(len(field.cells) == 0 and field.width == 96 for field in pictures)
+    write_coco(tmp_path / "some.json", [replace(fields[0], name=name) for name in (str(fields[0].path), "gone.png")])
+    with pytest.warns(UserWarning, match="1 of 2 pictures are missing and left out, for instance gone.png"):
+        assert len(unlabelled([tmp_path / "some.json"])) == 1
+
+
+def test_pictures_to_test_on_are_adapted_to_only_if_they_are_asked_for(fields: list[Field], tmp_path: Path) -> None:
+    subset = tmp_path / "H_40X_C2" / "Images"
+    for number, split in enumerate(("train", "Test")):
+        (subset / split).mkdir(parents=True)
+        shutil.copy(fields[number].path, subset / split / f"{number}_1_400_ALL.png")
+    with pytest.warns(UserWarning, match="H_40X_C2: 1 pictures in folders called test are left out"):
+        assert [field.name for field in unlabelled([tmp_path / "H_40X_C2"])] == ["0_1_400_ALL.png"]
+    assert [field.name for field in unlabelled([subset / "Test"])] == ["1_1_400_ALL.png"]
 
 
 def test_ways_are_named() -> None:

@@ -24,12 +24,16 @@ MOST_NAMED = 10
 def evaluate(
     truth: Annotated[
         list[str],
-        typer.Option(metavar="FILE", help="COCO file with annotated cells; with --matrix NAME=FILE, again and again."),
+        typer.Option(
+            metavar="FILE",
+            help="Annotated cells: a COCO file, LLD or a part of it (of several splits test); with --matrix NAME=FILE, "
+            "again and again.",
+        ),
     ],
     found: Annotated[Path | None, typer.Option(help="COCO file with found cells, best candidates.json.")] = None,
     trained_on: Annotated[
         list[Path],
-        typer.Option(metavar="FILE", help="COCO file trained on: refuse if a patient or picture is in TRUTH."),
+        typer.Option(metavar="FILE", help="What was trained on: refuse if a patient or picture is in TRUTH."),
     ] = [],  # noqa: B006  typer copies it
     matrix: Annotated[bool, typer.Option("--matrix", help="Score every --model on every --truth.")] = False,
     model: Annotated[list[str], typer.Option(metavar="NAME=MODEL", help="With --matrix: a checkpoint.")] = [],  # noqa: B006
@@ -42,7 +46,8 @@ def evaluate(
     from bloodfilm.errors import UserError
     from bloodfilm.evaluation.report import evaluate as score
     from bloodfilm.evaluation.report import to_json
-    from bloodfilm.io.coco import read_coco
+    from bloodfilm.io.annotated import read_annotated
+    from bloodfilm.io.coco import parse_coco, pictures_of, to_fields
 
     if matrix:
         if found or trained_on or not (model and out):
@@ -55,8 +60,12 @@ def evaluate(
         return
     if len(truth) > 1 or found is None or model or out:
         raise UserError("Give one --truth and one --found; several, and --model and --out, go with --matrix.")
-    trained = [field for path in trained_on for field in read_coco(path)] if trained_on else None
-    scores = score(read_coco(truth[0]), read_coco(found), min_score, trained)
+    annotated = read_annotated(truth[0], test=True, keep_missing=True)
+    trained = [field for path in trained_on for field in read_annotated(path, keep_missing=True)]
+    content = parse_coco(found)
+    cells = to_fields(content, found, pictures_of(content, found).find)
+    learned = trained if trained_on else None
+    scores = score(annotated, cells, min_score, learned, score_of=content.info.get("score_of", "cell"))
     if as_json:
         typer.echo(to_json(scores))
     else:

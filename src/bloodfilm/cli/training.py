@@ -26,8 +26,8 @@ def train(
         list[Path],
         typer.Argument(
             metavar="FIELDS...",
-            help="COCO files, pictures beside them or as in LLD; for sladet also LLD. Or project.json of a training in "
-            "napari: all but OUT is as it says.",
+            help="COCO files, pictures beside them or as in LLD; LLD or parts of it, of several splits without test. "
+            "Or project.json of a training in napari: all but OUT is as it says.",
         ),
     ],
     out: Out,
@@ -74,26 +74,29 @@ def train(
         raise UserError(f"--by says how to adapt; --method {method} does not.")
     if size not in (None, *"nsmlx") or image_size % 32:
         raise UserError("--size is one of n, s, m, l, x, and --image-size a multiple of 32.")
+    if method == "adapt":
+        from bloodfilm.training.adaptation import adapt, unlabelled, ways_of
+
+        ways = ways_of(by)
     annotated = _read_annotated(fields, method)
 
     from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
+    from bloodfilm.io.annotated import read_annotated
     from bloodfilm.training.loop import train as run
     from bloodfilm.training.settings import Settings
     from bloodfilm.training.split import split_fields
 
     make_folder(out)
 
-    chosen, held = (annotated, _read(validation)) if validation else split_fields(annotated)
+    chosen, held = (annotated, read_annotated(validation)) if validation else split_fields(annotated)
     settings = Settings(cast("Size | None", size), init, epochs, image_size, batch, device, seed)
     where = resolve_device(device)
     running_on = describe(where, fastest_precision(where))
     console.print(f"{len(chosen)} fields to train on, {len(held)} to select on, on {running_on}")
     if method == "adapt":
-        from bloodfilm.training.adaptation import adapt, unlabelled, ways_of
-
         pictures = unlabelled(target)
         console.print(f"{len(pictures)} pictures to adapt to")
-        weights = adapt(str(init), chosen, held, pictures, out, settings, ways_of(by), resume, _report)
+        weights = adapt(str(init), chosen, held, pictures, out, settings, ways, resume, _report)
         console.print(f"Adapted weights: {weights}")
         return
     best = run(chosen, held, out, settings, resume, _report, method=_method(method))
@@ -130,21 +133,14 @@ def _report(row: dict[str, float]) -> None:
     console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
 
 
-def _read(path: Path) -> list[Field]:
-    from bloodfilm.io.coco import looks_like_coco, read_coco
-    from bloodfilm.io.lld.dataset import read_lld
-
-    return read_coco(path) if looks_like_coco(path) else read_lld(path).fields
-
-
 def _read_annotated(paths: list[Path], method: str) -> list[Field]:
     """Return the fields in `paths` as `method` learns from them; refuse those that it cannot learn from."""
     from bloodfilm.errors import UserError
-    from bloodfilm.io.coco import read_coco
+    from bloodfilm.io.annotated import read_annotated
 
     if method not in ("attridet", "adapt"):
         return [field for path in paths for field in _read_sparse(path)]
-    annotated = [field for path in paths for field in read_coco(path)]
+    annotated = [field for path in paths for field in read_annotated(path)]
     if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
         raise UserError(
             f"--method {method}: {len(in_part)} fields are labelled in part only, as is {in_part[0]}; see sladet."
@@ -189,6 +185,8 @@ def import_weights(
 
     if out.suffix != ".safetensors":
         raise UserError(f"{out}: call the checkpoint to write something.safetensors.")
+    if out.exists():
+        raise UserError(f"{out}: there already; move it away or give another name.")
     if published and attributes is None:
         raise UserError("--published says how attributes are read; it needs --attributes HEAD.pth.")
     from bloodfilm.nets.checkpoint import save

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -20,6 +20,7 @@ def provenance(detector: Detector, **settings: Any) -> dict[str, Any]:
         "model_sha256": detector.card.sha256,
         "types": list(detector.card.classes),
         "attributes": list(detector.card.attributes),
+        "score_of": score_of(detector),
         "device": str(detector.device),
         "precision": str(detector.precision).removeprefix("torch."),
         "max_overlap": MAX_OVERLAP,
@@ -27,3 +28,8 @@ def provenance(detector: Detector, **settings: Any) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "note": "Research software: not a diagnosis.",
     }
+
+
+def score_of(detector: Detector) -> Literal["cell", "cell and type"]:
+    """Return of what a score is the probability: of a cell, or, as in YOLOv5, of a cell of the type that is said."""
+    return "cell" if detector.card.head == "own" else "cell and type"

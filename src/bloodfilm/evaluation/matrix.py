@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import pandas as pd
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.detector import LOWEST_SCORE, Detector
+from bloodfilm.detection.provenance import score_of
 from bloodfilm.errors import UserError
 from bloodfilm.evaluation.heat_map import page, svg
 from bloodfilm.evaluation.leakage import check_patients
 from bloodfilm.evaluation.report import evaluate, to_json
-from bloodfilm.io.coco import read_coco
+from bloodfilm.io.annotated import read_annotated
+from bloodfilm.io.coco import coco_content
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import read_card
@@ -62,9 +66,10 @@ def score_matrix(
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Matrix:
-    """Score each of `models` (name to checkpoint) on each of `truths` (name to COCO file).
+    """Score each of `models` (name to checkpoint) on each of `truths` (name to what `read_annotated` reads).
 
-    What the vocabulary of a model has no name for is unknown in its tests; a warning names such types.
+    What the vocabulary of a model has no name for is unknown in its tests; a warning names such types, another one says
+    how many pictures are not there, which are left out. Of data sets with several splits test is taken.
     Fields of patients that a model says it learned from are left out of its tests. Writes ``matrix.csv`` after each
     pair, and in the end ``matrix.json``, ``matrix.svg`` and ``matrix.html`` to `out`. Pairs whose model, labels and
     `min_score` are still those of ``matrix.csv`` are not scored again; its rows of other models, truths and lowest
@@ -73,20 +78,21 @@ def score_matrix(
     Raises
     ------
     UserError
-        If a file is missing, or no field is left to test on.
+        If a file is missing, no picture of it is there, or no field is left to test on.
     """
     out = Path(out)
     cards = {name: read_card(model) for name, model in models.items()}
     vocabularies = {card.vocabulary for card in cards.values()}
-    fields = {(name, own): read_coco(truth, own) for own in vocabularies for name, truth in truths.items()}
-    digests = {name: hashlib.sha256(Path(truth).read_bytes()).hexdigest() for name, truth in truths.items()}
+    pairs = product(truths, vocabularies)
+    fields = {(name, own): read_annotated(truths[name], own, test=True) for name, own in pairs}
+    digests = {each: _digest(listed) for each, listed in fields.items()}
     known = {_key(row): row for row in _read(out / TABLE)}
     done: dict[tuple[str, ...], Row] = {}
     for model, card in cards.items():
         detector = None
         for truth in truths:
-            row: Row = {"model": model, "truth": truth, "model_sha256": card.sha256, "truth_sha256": digests[truth]}
-            row |= {"min_score": min_score}
+            row: Row = {"model": model, "truth": truth, "model_sha256": card.sha256, "min_score": min_score}
+            row |= {"truth_sha256": digests[truth, card.vocabulary]}
             if _key(row) in known:
                 row = known[_key(row)]
             else:
@@ -116,13 +122,18 @@ def score_pair(detector: Detector, name: str, truth: list[Field], min_score: flo
     if not kept:
         raise UserError(f"{detector.card.name} learned from every patient of {name}: nothing is left to test on.")
     found = [replace(field, cells=detector.detect(read_image(field.path), LOWEST_SCORE)) for field in kept]
-    scores = evaluate(kept, found, min_score)
+    scores = evaluate(kept, found, min_score, score_of=score_of(detector))
     low, high = scores["detection"]["ap50_interval"]
     means = scores["mean_types"]
     row = scores["detection"] | {"ap50_low": low, "ap50_high": high, "left_out": len(truth) - len(kept)}
     row |= {f"{key}_{group.replace(' ', '_')}": means[group][key] for group in means for key in ("ap50", "ap")}
     row |= {"attributes_f1": scores["mean_attributes"]["macro_f1"], "leakage": leakage}
     return {key: value for key, value in row.items() if not key.endswith("_interval")}
+
+
+def _digest(fields: list[Field]) -> str:
+    """Return what changes if a picture comes or goes, or its labels change."""
+    return hashlib.sha256(json.dumps(coco_content(fields)).encode()).hexdigest()
 
 
 def _key(row: Row) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from bloodfilm.evaluation.detection import judge_types, summary
 from bloodfilm.evaluation.intervals import LEVEL, interval, units_of
 from bloodfilm.evaluation.leakage import check_leakage
 from bloodfilm.evaluation.matching import FloatArray
+from bloodfilm.evaluation.pairing import pair
 from bloodfilm.review.states import kept, without_rejected
 from bloodfilm.weights import MIN_SCORE
 
@@ -31,10 +33,14 @@ def evaluate(
     min_score: float = MIN_SCORE,
     trained_on: Sequence[Field] | None = None,
     draws: int = DRAWS,
+    score_of: str = "cell",
 ) -> dict[str, Any]:
-    """Score `found` against `truth`; pictures go together by name.
+    """Score `found` against `truth`; pictures go together as `bloodfilm.evaluation.pairing` says.
 
     A picture of `truth` that is not in `found` counts as one on which nothing was found, and is listed.
+
+    `score_of` says of what the scores of `found` are probabilities, as the provenance does: "cell", or "cell and type",
+    which are not multiplied by that of the type once more.
 
     Cells found outside of `Field.labelled_regions` are neither right nor wrong; those that a reviewer rejected are no
     cells.
@@ -55,17 +61,22 @@ def evaluate(
         in `truth`.
     """
     truth = [without_rejected(field) for field in truth]
-    tables = {field.name: kept(field.cells) for field in found}
-    if not any(field.name in tables for field in truth):
-        known = next(iter(tables), "none")
+    partners = pair(truth, found)
+    if not any(partners):
+        known = found[0].name if found else "none"
         wanted = truth[0].name if truth else "none"
         raise UserError(
             f"No picture is in both files: the truth has {wanted}, the found cells {known}. "
-            "Run detect on the folder that holds the truth file."
+            "Run detect on the pictures of the truth."
         )
     _check_vocabulary([*truth, *found])
     leakage = "not checked: nobody said what was trained on" if trained_on is None else check_leakage(trained_on, truth)
-    cells = [tables.get(field.name, Cells.empty(field.cells.vocabulary)) for field in truth]
+    cells = [
+        kept(partner.cells) if partner else Cells.empty(field.cells.vocabulary)
+        for field, partner in zip(truth, partners, strict=True)
+    ]
+    if score_of == "cell and type":
+        cells = [replace(each, class_scores=np.ones(len(each), np.float32)) for each in cells]
     units = units_of(truth)
     weights = units.draw(draws)
     elsewhere = sum(int((~f.looked_at(c.boxes)).sum()) for c, f in zip(cells, truth, strict=True))
@@ -77,8 +88,8 @@ def evaluate(
             "drawn": str(units),
             "labelled_in_part": sum(field.is_labelled_in_part for field in truth),
             "found_elsewhere": elsewhere,
-            "not_searched": [field.name for field in truth if field.name not in tables],
-            "without_truth": len(tables.keys() - {field.name for field in truth}),
+            "not_searched": [each.name for each, partner in zip(truth, partners, strict=True) if partner is None],
+            "without_truth": len(found) - sum(partner is not None for partner in partners),
             "leakage": leakage,
         }
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.errors import LabelError
+from bloodfilm.errors import LabelError, Mended
 from bloodfilm.io.entry import (
     ImageEntry,
     bboxes,
@@ -30,8 +30,8 @@ from bloodfilm.io.entry import (
 )
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.io.lld.attributes import lld_words
-from bloodfilm.io.lld.names import tidy
-from bloodfilm.io.lld.pictures import Pictures, find_all, picture_folders
+from bloodfilm.io.lld.names import split_named, tidy
+from bloodfilm.io.lld.pictures import Pictures, find_all, picture_folders, picture_size
 from bloodfilm.io.merge import merge_pictures
 from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
 
@@ -80,7 +80,8 @@ def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Fie
     """Read a COCO file, LLD's own among them; its pictures are where it says, beside it or in LLD's folders.
 
     Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`, with a warning. Boxes are
-    cut at the picture's edge; those without area inside it are left out, with a warning. ``iscrowd`` marks
+    cut at the picture's edge; those without area inside it are left out, with a warning. Where a picture has another
+    size than the file says, what is said of it is scaled, with a warning. ``iscrowd`` marks
     cells that are ignored. A picture that is listed again and again is one field. With None for `vocabulary` it is
     the file's own, LLD's if it says none.
 
@@ -100,7 +101,7 @@ def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Fie
 def pictures_of(content: CocoFile, path: Path, first: Path | None = None) -> Pictures:
     """Return the pictures in the folder `first`, where ``info.pictures`` says, and beside the file at `path`."""
     told = [path.parent / str(folder) for folder in [content.info.get("pictures")] if folder]
-    folders = [*([first] if first else []), *told, *picture_folders(path.parent, path.stem)]
+    folders = [*([first] if first else []), *told, *picture_folders(path.parent, split_named(path.name))]
     return Pictures(folder for folder in folders if folder.is_dir())
 
 
@@ -115,23 +116,64 @@ def to_fields(
     lost = {a.image_id for a in content.annotations} - {image.id for image in content.images}
     if lost:
         raise LabelError(f"{path}: annotations belong to image {min(lost, key=str)}, which is not in images[].")
+    found = find_all((image.file_name for image in content.images), find)
+    _fit(path, content, found)
     by_image = defaultdict(list)
     for annotation, box, inside in zip(content.annotations, *_boxes(path, content), strict=True):
         if inside:
             by_image[annotation.image_id].append((annotation, box))
     _tell_unknown_names(path, content, vocabulary)
     others = {c.id: kind for c in content.categories if (kind := auxiliary(c.name, vocabulary))}
-    found = find_all((image.file_name for image in content.images), find)
-    return merge_pictures(
+    unread: list[str] = []
+    fields = merge_pictures(
         _field(
             found[image.file_name] or path.parent / image.file_name,
             image,
             by_image.pop(image.id, []),
             others,
             vocabulary,
+            unread,
         )
         for image in content.images
     )
+    if unread:
+        message = f"{path}: {len(unread)} values of attributes mean nothing and count as unknown, such as {unread[0]}."
+        warnings.warn(message, stacklevel=2)
+    return fields
+
+
+def _fit(path: Path, content: CocoFile, found: Mapping[str, Path | None]) -> None:
+    """Scale what is said of pictures whose size is another than that in the file, and say so."""
+    sizes = {picture: _size(picture) for picture in {*found.values()}}
+    factors: dict[Any, tuple[float, float]] = {}
+    told: dict[str, str] = {}
+    for image in content.images:
+        said = image.width, image.height
+        width, height = sizes[found[image.file_name]] or said
+        if (width, height) == said:
+            continue
+        factors[image.id] = width / image.width, height / image.height
+        told[image.file_name] = f"{image.file_name}, {width} x {height} px instead of {said[0]} x {said[1]}"
+        image.width, image.height, image.scale = width, height, None
+        image.labelled_regions = image.labelled_regions and [
+            [number * factors[image.id][place % 2] for place, number in enumerate(region)]
+            for region in image.labelled_regions
+        ]
+    for annotation in content.annotations:
+        if annotation.image_id in factors:
+            (fx, fy), (x, y, w, h) = factors[annotation.image_id], annotation.bbox
+            annotation.bbox = x * fx, y * fy, w * fx, h * fy
+    if told:
+        count, example = len(told), next(iter(told.values()))
+        message = f"{path}: {count} pictures have another size than it says; boxes are scaled, for instance {example}."
+        warnings.warn(message, Mended, stacklevel=3)
+
+
+def _size(picture: Path | None) -> tuple[int, int] | None:
+    try:
+        return picture_size(picture) if picture else None
+    except LabelError:
+        return None
 
 
 def _check_ids(path: Path, content: CocoFile) -> None:
@@ -203,13 +245,19 @@ def _field(
     annotations: list[tuple[_Annotation, Boxes]],
     others: dict[int, str],
     vocabulary: Vocabulary,
+    unread: list[str],
 ) -> Field:
+    """Return a field; values of attributes that cannot be read go to `unread`."""
     boxes = np.array([box for _, box in annotations], np.float32).reshape(-1, 4)
     crowd = np.array([a.iscrowd for a, _ in annotations], bool)
     kind = np.array([auxiliary(a.category_name or "", vocabulary) for a, _ in annotations], object)
     white = (kind == "") & ~crowd
     kept = [a for (a, _), ours in zip(annotations, white, strict=True) if ours]
-    words = [lld_words(a.attributes or a.model_extra or {}, vocabulary, a.category_name or "") for a in kept]
+    words = []
+    for each in kept:
+        values, wrong = lld_words(each.attributes or each.model_extra or {}, vocabulary, each.category_name or "")
+        words.append(values)
+        unread += wrong
     codes = [vocabulary.class_code(k.category_name or "") for k in kept]
     scores = [[a.attribute_scores.get(name, np.nan) for name in vocabulary.attribute_names] for a in kept]
     a = len(vocabulary.attributes)
@@ -241,7 +289,13 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
     UserError
         If their cells have several vocabularies.
     """
-    fields = list(fields)
+    content = coco_content(list(fields), info)
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def coco_content(fields: Sequence[Field], info: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what `write_coco` writes."""
     vocabulary = shared_vocabulary(fields)
     others = [name for name in AUXILIARY if any(name in field.auxiliary or name in field.complete for field in fields)]
     names = (*vocabulary.classes, UNKNOWN_CLASS, *others)
@@ -257,15 +311,13 @@ def write_coco(path: str | Path, fields: Iterable[Field], info: dict[str, Any] |
         for name in others:
             found += _unnamed(field.auxiliary.get(name, np.empty((0, 4), np.float32)), names.index(name), 0)
         annotations += [{"id": len(annotations) + n, "image_id": image_id} | a for n, a in enumerate(found, start=1)]
-    content = {
+    return {
         "info": info or {},
         "images": images,
         "annotations": annotations,
         "categories": categories,
         "vocabulary": vocabulary.to_dict(),
     }
-    with replacing(Path(path)) as temporary:
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _boxed(boxes: Boxes) -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field, Origin, Scale
 from bloodfilm.errors import LabelError, UserError
+from bloodfilm.io.images import is_picture
 from bloodfilm.io.lld.names import origin_of
-from bloodfilm.io.lld.pictures import is_picture
 from bloodfilm.io.polygons import rectangles
 from bloodfilm.vocabulary import LLD, Vocabulary
 

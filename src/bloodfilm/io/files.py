@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
@@ -42,7 +43,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def read_labels(path: Traversable) -> bytes:
-    """Return the content of a label file, which may lie in a zip.
+    """Return the content of a label file, which may lie in a zip; a mark of UTF-8 at its start is left out.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def read_labels(path: Traversable) -> bytes:
         If it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return path.read_bytes().removeprefix(BOM_UTF8)
     except (OSError, RuntimeError, BadZipFile, zlib.error) as error:
         raise LabelError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
 

@@ -32,6 +32,7 @@ from PIL import Image
 from tifffile import PHOTOMETRIC
 
 from bloodfilm.errors import PictureError
+from bloodfilm.io.lld.names import is_hidden, tidy
 
 RGB = npt.NDArray[np.uint8]
 
@@ -203,6 +204,11 @@ def _png_depth(path: Path) -> int:
         return file.read(25)[-1]
 
 
+def is_picture(name: str) -> bool:
+    """Tell if a file is a picture by its `name`, which may have stray back-ticks and spaces."""
+    return Path(tidy(name)).suffix.lower() in SUFFIXES and not is_hidden(name)
+
+
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Return the pictures among `paths`; of a folder, all in it and below it, in order of their names.
 
@@ -214,7 +220,7 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+            inside = sorted(p for p in path.rglob("*") if is_picture(p.name))
             found += [p for p in inside if p.is_file()]
         elif path.exists():
             found.append(path)

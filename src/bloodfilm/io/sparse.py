@@ -8,6 +8,7 @@ import numpy as np
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError
+from bloodfilm.io.annotated import with_pictures
 from bloodfilm.io.coco import CocoFile, auxiliary, looks_like_coco, parse_coco, read_coco
 from bloodfilm.io.entry import region_corners
 from bloodfilm.io.formats import REJECTED, REVIEW
@@ -23,7 +24,7 @@ MOST_TOLD = 20
 def read_sparse(path: str | Path) -> tuple[list[Field], list[str]]:
     """Read a COCO file, or what `read_lld` reads; return its fields and what is to be said about them.
 
-    Of data sets with several splits, test is left out.
+    Of data sets with several splits, test is left out; so are pictures that are not there, with a warning.
 
     Raises
     ------
@@ -34,12 +35,12 @@ def read_sparse(path: str | Path) -> tuple[list[Field], list[str]]:
     path = Path(path)
     if looks_like_coco(path):
         content = parse_coco(path)
-        wrong, fields, notes = _misfits(path, content), read_coco(path), []
+        wrong, fields, notes = _misfits(path, content), with_pictures(read_coco(path), path), []
     else:
         dataset = read_lld(path)
         wrong, notes = dataset.misfits, [*dataset.report.notes, *dataset.report.skipped]
-        parts = [part for part in dataset.parts if part.split != "test"] or dataset.parts
-        notes += [f"{part}: left out." for part in dataset.parts if part not in parts]
+        parts, left_out = dataset.parts_to(test=False)
+        notes += left_out
         fields = [field for part in parts for field in part.fields]
     if wrong:
         more = [f"... and {len(wrong) - MOST_TOLD} more."] if len(wrong) > MOST_TOLD else []

@@ -5,6 +5,7 @@ Four ways, each a switch of `AdaptSettings`; labels of the target are never look
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from torch import Tensor
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.evaluation.leakage import patients_of
+from bloodfilm.io.annotated import with_pictures
 from bloodfilm.io.coco import looks_like_coco, read_coco
 from bloodfilm.io.images import RGB, find_images, read_image
-from bloodfilm.io.lld.names import origin_of
+from bloodfilm.io.lld.names import origin_of, split_of
+from bloodfilm.io.lld.pictures import picture_size
 from bloodfilm.nets.checkpoint import Stain, load, read_card, save
 from bloodfilm.training import stain
 from bloodfilm.training.finish import ENOUGH_HELD_OUT, learn_usual, with_limits
@@ -112,13 +115,27 @@ def adapt(
 
 
 def unlabelled(paths: Sequence[Path]) -> list[Field]:
-    """Return a field for each picture of COCO files, pictures and folders, without labels."""
+    """Return a field for each picture of COCO files, pictures and folders, without labels.
+
+    Pictures in a folder called test are left out unless it is among `paths`, with a warning that says how many.
+    """
     files = [path for path in paths if looks_like_coco(path)]
-    fields = [bare(field) for path in files for field in read_coco(path)]
-    for path in find_images([path for path in paths if path not in files]):
-        height, width = read_image(path).shape[:2]
-        fields.append(Field(path, Cells.empty(), width, height, name=path.name, origin=origin_of(path.name)))
+    fields = [bare(field) for path in files for field in with_pictures(read_coco(path), path)]
+    pictures = (picture for path in paths if path not in files for picture in _to_learn_from(path))
+    for each in dict.fromkeys(pictures):
+        width, height = picture_size(each)
+        fields.append(Field(each, Cells.empty(), width, height, name=each.name, origin=origin_of(each.name)))
     return fields
+
+
+def _to_learn_from(path: Path) -> list[Path]:
+    """Return the picture `path`, or those of the folder `path` that no folder in it keeps to test on."""
+    found = find_images([path])
+    kept = [each for each in found if split_of(each.relative_to(path).parent) != "test"]
+    if len(kept) < len(found):
+        left_out = len(found) - len(kept)
+        warnings.warn(f"{path}: {left_out} pictures in folders called test are left out.", stacklevel=2)
+    return kept
 
 
 def ways_of(text: str) -> AdaptSettings:

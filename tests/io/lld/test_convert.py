@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,3 +172,14 @@ def test_where_a_later_file_cannot_be_written_the_earlier_ones_do_not_stay(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [last]
     last.unlink()
     write_dataset(tmp_path, dataset, format_)
+
+
+def test_subsets_of_one_name_are_kept_apart(lld: Path, tmp_path: Path) -> None:
+    for folder, subset in (("A", "H_100X_C2"), ("B", "H_100X_C1")):
+        shutil.copytree(lld / "LeukemiaAttri_Dataset" / subset, tmp_path / "lld" / folder / "H_40X_C2")
+    dataset = read_lld(tmp_path / "lld")
+    assert {row["subset"] for row in dataset.report.rows} == {"A/H_40X_C2", "B/H_40X_C2"}
+    written = write_dataset(tmp_path / "out", dataset)
+    places = {f"{folder}/H_40X_C2/{split}.json" for folder in "AB" for split in ("train", "test")}
+    assert {path.relative_to(tmp_path / "out").as_posix() for path in written} == places
+    assert {field.source for field in read_coco(tmp_path / "out" / "B" / "H_40X_C2" / "test.json")} == {"B/H_40X_C2"}

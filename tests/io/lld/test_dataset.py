@@ -11,6 +11,7 @@ import pytest
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
+from bloodfilm.io.coco import read_coco
 from bloodfilm.io.lld.dataset import Dataset, read_lld
 from bloodfilm.synth import draw_field
 from bloodfilm.vocabulary import LLD
@@ -168,8 +169,22 @@ def test_a_json_that_cannot_be_read_leaves_the_place_to_text(lld: Path, tmp_path
 
 def test_labels_of_which_none_can_be_read_are_an_error_that_says_why(tmp_path: Path) -> None:
     (tmp_path / "4_8_1000_ALL.txt").write_text("6 0.5\n")
-    with pytest.raises(LabelError, match=r"no labels of cells that can be read \(.*4_8_1000_ALL.txt: line 1: it has 2"):
+    (tmp_path / "json_labels").mkdir()
+    (tmp_path / "json_labels" / "test.json").write_text("<html>")
+    (tmp_path / "labels.zip").write_bytes(b"PK cut short")
+    (tmp_path / "Images").mkdir()
+    (tmp_path / "Images" / "4_8_1000_ALL.png").touch()
+    with pytest.raises(LabelError, match=r"no labels of cells that can be read\.") as told:
         read_lld(tmp_path)
+    for reason in (
+        "Skipped: 4_8_1000_ALL.txt: line 1: it has 2",
+        "Skipped: json_labels/test.json: top: ",
+        "Skipped: not used: 1 zips cannot be opened: extract or download them again, for instance labels.zip",
+        "Skipped: Images: 1 pictures have no labels",
+    ):
+        assert reason in str(told.value)
+    with pytest.raises(LabelError, match=r"(?s)can be read\..*1 zips cannot be opened"):
+        read_lld(tmp_path / "labels.zip")
 
 
 def test_a_folder_without_labels_is_an_error(tmp_path: Path) -> None:
@@ -206,3 +221,14 @@ def test_the_reading_of_regions_can_be_chosen(lld: Path) -> None:
 
 def test_all_classes_stay_in_the_vocabulary(dataset: Dataset) -> None:
     assert {field.cells.vocabulary for field in dataset.fields} == {LLD}
+
+
+@pytest.mark.parametrize("name", ["train_annotations.json", "instances_Train.json", "H_40X_C2 train.json"])
+def test_a_word_of_the_name_of_a_json_tells_its_split(lld: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(lld / ROOT / "H_100X_C2" / "Images", tmp_path / "H_100X_C2" / "Images")
+    file = tmp_path / "H_100X_C2" / "json_labels" / name
+    file.parent.mkdir()
+    shutil.copy(lld / ROOT / "H_100X_C2" / "json_labels" / "train.json", file)
+    (row,) = read_lld(tmp_path).report.rows
+    assert (row["split"], row["pictures"]) == ("train", 10)
+    assert all(field.path.is_file() for field in read_coco(file))

@@ -69,6 +69,16 @@ def test_labels_in_a_zip_count_as_where_they_would_be_extracted(tmp_path: Path) 
     assert not (tmp_path / "S" / "json_labels").exists()
 
 
+def test_a_folder_around_what_a_zip_holds_is_passed_over_beside_pictures(tmp_path: Path) -> None:
+    picture = make(tmp_path, f"S/Images/train/{NAME}.png") / "S" / "Images" / "train" / f"{NAME}.png"
+    for place in (tmp_path / "S" / "labels.zip", tmp_path / "T.zip"):
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.writestr("T/json_labels/train.json", "")
+    inside, beside = sorted(discover(tmp_path).sources, key=lambda each: each.home.name)
+    assert (inside.home.name, inside.split, inside.pictures.find(f"{NAME}.png")) == ("S", "train", picture)
+    assert (beside.home.name, beside.pictures.find(f"{NAME}.png")) == ("T", None)
+
+
 def test_a_broken_zip_is_told(tmp_path: Path) -> None:
     make(tmp_path, "labels.zip")
     assert discover(tmp_path).broken_zips == [str(tmp_path / "labels.zip")]

@@ -62,7 +62,7 @@ def test_a_tiff_that_can_be_read_has_a_size(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_broken_tiff_has_no_size(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"II*\0 broken")
-    with pytest.raises(LabelError, match=r"a.tif: its size is needed"):
+    with pytest.raises(LabelError, match=r"a.tif: its size cannot be read"):
         picture_size(tmp_path / "a.tif")
 
 

@@ -92,7 +92,7 @@ def test_a_broken_row_is_an_error_with_its_place(file: Path, row: str, reason: s
 def test_a_picture_without_readable_size_is_an_error(file: Path) -> None:
     file.write_text("")
     file.with_suffix(".png").write_bytes(b"broken")
-    with pytest.raises(LabelError, match=r"4_8_1000_ALL.png: its size is needed"):
+    with pytest.raises(LabelError, match=r"4_8_1000_ALL.png: its size cannot be read"):
         read_field(file, file.with_suffix(".png"))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bloodfilm.cells import Field
-from bloodfilm.errors import LabelError
+from bloodfilm.errors import LabelError, Mended
 from bloodfilm.io.coco import parse_coco, pictures_of, to_fields
 from bloodfilm.io.lld.attributes import ARTEFACT
 from bloodfilm.io.lld.clean import clean_cells, drop_misplaced
@@ -28,16 +28,19 @@ from bloodfilm.vocabulary import LLD
 
 @dataclass
 class Part:
-    """One split of one subset; `source` says which labels its fields have, `info` what their file says of itself."""
+    """One split of one subset; `source` says which labels its fields have, `info` what their file says of itself.
+
+    `subset` is the name of the subset's folder; where several have that name, the way to it from what was read.
+    """
 
     source: Source
     fields: list[Field]
     texts: list[TextField] = field(default_factory=list)
     info: dict[str, Any] = field(default_factory=dict)
+    subset: str = ""
 
-    @property
-    def subset(self) -> str:
-        return self.source.home.name
+    def __post_init__(self) -> None:
+        self.subset = self.subset or self.source.home.name
 
     @property
     def split(self) -> str:
@@ -62,6 +65,14 @@ class Dataset:
     def fields(self) -> list[Field]:
         return [field for part in self.parts for field in part.fields]
 
+    def parts_to(self, test: bool) -> tuple[list[Part], list[str]]:
+        """Return the parts to test on, or to learn from, and what to say of those left out.
+
+        Of several splits that is test, or all others; of a single one it is that one.
+        """
+        parts = [part for part in self.parts if (part.split == "test") == test] or self.parts
+        return parts, [f"{part}: left out." for part in self.parts if part not in parts]
+
 
 def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, regions: str | None = None) -> Dataset:
     """Read what lies at or below `path`: the data set's root, a subset, a json file, a folder of text labels, a zip.
@@ -82,14 +93,17 @@ def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, 
     Raises
     ------
     LabelError
-        If there are no labels, none that can be read, or none whose picture is there.
+        If there are no labels, none that can be read, or none whose picture is there. It tells all that is there.
     """
     path = Path(path).absolute()
+    root = path if path.is_dir() else path.parent
     found, report = discover(path), Report()
     parts = [part for sources in _by_split(found) if (part := _read_first(sources, clean, report))]
     if not parts:
-        reason = f" ({report.skipped[0]})" if report.skipped else ""
-        raise LabelError(f"{path}: no labels of cells that can be read{reason}.")
+        _tell_others(found, parts, report)
+        told = str(report.relative_to(root)).splitlines()
+        raise LabelError("\n".join([f"{path}: no labels of cells that can be read.", *told]))
+    _tell_apart(parts, root)
     wrong = _resolve(parts, regions, report)
     _tell_others(found, parts, report)
     listed = [field for part in parts for field in part.fields]
@@ -102,7 +116,7 @@ def read_lld(path: str | Path, clean: bool = False, keep_missing: bool = False, 
             f"{path}: none of its {len(listed)} pictures is there, for instance {listed[0].name}: put them beside the "
             "labels, or convert with --keep-missing."
         )
-    return Dataset(parts, report.relative_to(path if path.is_dir() else path.parent), wrong)
+    return Dataset(parts, report.relative_to(root), wrong)
 
 
 def _by_split(found: Found) -> list[list[Source]]:
@@ -127,12 +141,22 @@ def _read_first(sources: list[Source], clean: bool, report: Report) -> Part | No
     return None
 
 
+def _tell_apart(parts: list[Part], root: Path) -> None:
+    """Name subsets whose folders have one name by the way to them from `root`."""
+    names = Counter(home.name for home in {part.source.home for part in parts})
+    for part in parts:
+        home = part.source.home
+        if names[home.name] > 1 and root in home.parents:
+            part.subset = home.relative_to(root).as_posix()
+
+
 @contextmanager
 def _warnings_to(report: Report) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         yield
-    report.skipped += [str(each.message) for each in told]
+    for each in told:
+        (report.fixed if issubclass(each.category, Mended) else report.skipped).append(str(each.message))
 
 
 def _read_json(source: Source, clean: bool, report: Report) -> Part:

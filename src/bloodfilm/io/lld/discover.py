@@ -13,9 +13,10 @@ from itertools import compress, islice
 from pathlib import Path
 
 from bloodfilm.errors import LabelError
+from bloodfilm.io.images import is_picture
 from bloodfilm.io.lld.listing import Listed, read_listing
-from bloodfilm.io.lld.names import home_of, is_hidden, key, origin_of, split_of
-from bloodfilm.io.lld.pictures import Pictures, is_picture, picture_folders
+from bloodfilm.io.lld.names import IMAGES, home_of, is_hidden, origin_of, split_named, split_of
+from bloodfilm.io.lld.pictures import Pictures, called, picture_folders
 from bloodfilm.io.lld.text import count_columns
 from bloodfilm.vocabulary import normalise
 
@@ -55,7 +56,7 @@ class Source:
 
     @property
     def split(self) -> str:
-        return split_of(self.folder) if self.is_text else key(self.files[0].name)
+        return split_of(self.folder) if self.is_text else split_named(self.files[0].name)
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -122,9 +123,15 @@ def _open(path: Path, found: Found) -> None:
         if parts[-1].startswith("._"):
             found.left_by_macos.append(f"{path}/{name}")
         elif not name.endswith("/") and not any(map(is_hidden, parts)):
-            folders[path.parent.joinpath(*parts[:-1])].append(zipfile.Path(archive, name))
+            folders[_unwrapped(path.parent.joinpath(*parts[:-1]), path.parent)].append(zipfile.Path(archive, name))
     for folder, files in folders.items():
         _sort(folder, files, found)
+
+
+def _unwrapped(folder: Path, own: Path) -> Path:
+    """Return `folder` of a zip in the folder `own`; without what is around it if `own` is a subset with pictures."""
+    home = home_of(folder)
+    return own / folder.absolute().relative_to(home) if home != own and called(own, IMAGES) else folder
 
 
 def _sort(folder: Path, files: Iterable[Traversable], found: Found) -> None:

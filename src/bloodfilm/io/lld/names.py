@@ -53,6 +53,12 @@ def split_of(folder: Path) -> str:
     return next((part.lower() for part in reversed(folder.parts) if part.lower() in SPLITS), "")
 
 
+def split_named(name: str) -> str:
+    """Return the split that is a word of the `name` of a json such as ``instances_test.json``, else the whole name."""
+    whole = key(name)
+    return next((word for word in re.split(r"[^a-z]+", whole) if word in SPLITS), whole)
+
+
 def home_of(folder: Path) -> Path:
     """Return the subset's folder of a `folder` of labels or pictures."""
     folder = folder.absolute()

@@ -10,8 +10,8 @@ import tifffile
 from PIL import Image
 
 from bloodfilm.errors import LabelError
-from bloodfilm.io.images import SUFFIXES, TIFF_SUFFIXES
-from bloodfilm.io.lld.names import IMAGES, folder_of, home_of, is_hidden, key, tidy
+from bloodfilm.io.images import TIFF_SUFFIXES, is_picture
+from bloodfilm.io.lld.names import IMAGES, folder_of, home_of, key
 
 
 def picture_folders(labels: Path, split: str) -> list[Path]:
@@ -23,12 +23,12 @@ def picture_folders(labels: Path, split: str) -> list[Path]:
     labels = labels.absolute()
     above = [labels, *labels.parents]
     levels = above[: max(above.index(home_of(labels)), 1) + 1]
-    tops = [labels, *(images for level in levels for images in _called(level, IMAGES))]
-    folders = [folder for top in tops for folder in (*_called(top, split), top)]
+    tops = [labels, *(images for level in levels for images in called(level, IMAGES))]
+    folders = [folder for top in tops for folder in (*called(top, split), top)]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 
 
-def _called(folder: Path, name: str) -> list[Path]:
+def called(folder: Path, name: str) -> list[Path]:
     """Return what `folder` holds under `name` in any letter case; nothing if it cannot be listed."""
     try:
         return sorted(each for each in folder.iterdir() if each.name.lower() == name.lower())
@@ -41,11 +41,6 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_picture(path.name))
 
 
-def is_picture(name: str) -> bool:
-    """Tell if a file is a picture by its `name`."""
-    return Path(tidy(name)).suffix.lower() in SUFFIXES and not is_hidden(name)
-
-
 def picture_size(picture: Path) -> tuple[int, int]:
     """Return width and height of a picture without reading its pixels; raise `LabelError` if it has none."""
     try:
@@ -55,7 +50,7 @@ def picture_size(picture: Path) -> tuple[int, int]:
         with Image.open(picture) as image:
             return image.size
     except Exception as error:  # noqa: BLE001  decoders raise anything on a broken file
-        raise LabelError(f"{picture}: its size is needed to read its labels, and cannot be read ({error}).") from None
+        raise LabelError(f"{picture}: its size cannot be read ({error}).") from None
 
 
 class Pictures:

@@ -189,9 +189,19 @@ def _class_names(file: Path) -> tuple[str, ...]:
 def text_columns(folder: str | Path) -> int:
     """Return 5 if `folder` lists types beside text labels of 5 columns, 12 if it lists pictures beside ones of 12.
 
-    0 if it does neither.
+    0 if it does neither, and if it has LLD's labels as they were downloaded, which `read_lld` knows more of.
     """
     folder = Path(folder)
+    if _is_downloaded(folder):
+        return 0
     texts = (path for path in files_below(folder, "*.txt") if path.name != CLASSES)
     expected = 5 if (folder / CLASSES).is_file() else 12 if (folder / LISTING).is_file() else 0
     return expected if expected and count_columns(islice(texts, MOST_TEXTS)) in (0, expected) else 0
+
+
+def _is_downloaded(folder: Path) -> bool:
+    """Tell if text in `folder` is called as LLD's, and the types that it lists, but no pictures, are LLD's."""
+    if (folder / LISTING).is_file() or not (folder / CLASSES).is_file():
+        return False
+    codes = [LLD.class_code(name) for name in _class_names(folder / CLASSES)]
+    return codes == list(range(len(LLD.classes))) and any(origin_of(file.name) for file in files_below(folder, "*.txt"))
