@@ -34,11 +34,12 @@ SEEDS = (0, 1, 2)
 NOTHING = AdaptSettings(stain=None, teacher=False)
 WAYS = {
     "reinhard": replace(NOTHING, stain="reinhard"),
-    "macenko": replace(NOTHING, stain="macenko"),
+    "reinhard, always": replace(NOTHING, stain="reinhard", only_if_surer=False),
+    "macenko": replace(NOTHING, stain="macenko", only_if_surer=False),
     "statistics": replace(NOTHING, statistics=True),
     "teacher": replace(NOTHING, teacher=True),
-    "reinhard, teacher": replace(NOTHING, stain="reinhard", teacher=True),
-    "reinhard, teacher, mixing": replace(NOTHING, stain="reinhard", teacher=True, mixing=True),
+    "reinhard, teacher": replace(NOTHING, stain="reinhard", only_if_surer=False, teacher=True),
+    "reinhard, teacher, mixing": replace(NOTHING, stain="reinhard", only_if_surer=False, teacher=True, mixing=True),
 }
 BOUNDS = ("source only", "oracle")
 DEFAULT = "reinhard"
@@ -101,7 +102,11 @@ def main() -> None:
     if args.command == "table":
         print_table()
         return
-    ways = args.ways or ((BOUNDS[0], DEFAULT, BOUNDS[1]) if args.command == "all" else (BOUNDS[0], *WAYS, BOUNDS[1]))
+    ways = args.ways or (
+        (BOUNDS[0], DEFAULT, f"{DEFAULT}, always", BOUNDS[1])
+        if args.command == "all"
+        else (BOUNDS[0], *WAYS, BOUNDS[1])
+    )
     pairs = {"run": PAIRS, "all": OTHERS, "develop": DEVELOPED}[args.command]
     split = "train" if args.command == "develop" else "test"
     done = {(row["source"], row["target"], row["way"], int(row["seed"])) for row in finished(RESULTS)}

@@ -71,7 +71,7 @@ def test_statistics_become_those_of_the_target_and_weights_stay(checkpoint: Path
     for name, tensor in network.state_dict().items():
         if not name.endswith("num_batches_tracked"):
             changed = not torch.equal(tensor, after.state_dict()[name])
-            assert changed == name.endswith(("running_mean", "running_var")), name
+            assert changed == (name.startswith("detector") and name.endswith(("running_mean", "running_var"))), name
     seen = []
     conv = after.detector.model[0].conv
     conv.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
@@ -175,6 +175,24 @@ def test_a_stained_model_sees_the_target_as_the_source(
     there = adapted.describe(read_image(target[0].path))
     home, before = (plain.describe(read_image(field.path)) for field in (fields[0], target[0]))
     assert torch.dist(there, home) < 0.5 * torch.dist(before, home)
+
+
+def test_colours_are_changed_only_if_the_model_is_surer_then(
+    checkpoint: Path, fields: list[Field], target: list[Field], tmp_path: Path
+) -> None:
+    def doubted(model: Path, pictures: list[Field]) -> int:
+        detector = Detector(model, "cpu")
+        scores = np.concatenate([detector.detect(read_image(field.path), 0.1).scores for field in pictures])
+        return int((scores < 0.5).sum())
+
+    always = adapt(checkpoint, fields, [], target, tmp_path / "always", ways=AdaptSettings(only_if_surer=False))
+    assert read_card(always).stain is not None
+    surer = doubted(always, target) < doubted(checkpoint, target)
+    chosen = adapt(checkpoint, fields, [], target, tmp_path / "chosen")
+    assert (read_card(chosen).stain is not None) == surer
+    with pytest.warns(UserWarning, match="Colours stay as they are"):
+        same = adapt(checkpoint, fields, [], fields, tmp_path / "same")
+    assert read_card(same).stain is None
 
 
 def test_adaptation_needs_both_sides(checkpoint: Path, fields: list[Field], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bloodfilm.cells import Cells, Field
+from bloodfilm.detection.detector import Detector
 from bloodfilm.errors import UserError
 from bloodfilm.evaluation.leakage import patients_of
 from bloodfilm.io.annotated import with_pictures
@@ -36,6 +37,9 @@ from bloodfilm.training.statistics import reestimated
 from bloodfilm.training.supervised import reading_losses
 from bloodfilm.vocabulary import AUXILIARY
 
+ASKED = 60
+"""Pictures of the target, at most, on which it is seen if a map of colours makes the model surer."""
+
 
 @dataclass(frozen=True)
 class AdaptSettings:
@@ -54,7 +58,9 @@ class AdaptSettings:
         With the teacher: put the quarter of a target picture of which it is surest on a source picture (ConfMix,
         Mattolin et al., 2023).
     sure, possible : float
-        Scores of the teacher from which on there is a cell, and below which there is none; in between it is unknown.
+        Scores from which on there is a cell, and below which there is none; in between it is unknown.
+    only_if_surer : bool
+        Change colours only if the model then finds fewer cells of which it is unknown if they are.
     """
 
     stain: Literal["reinhard", "macenko"] | None = "reinhard"
@@ -63,6 +69,7 @@ class AdaptSettings:
     mixing: bool = False
     sure: float = 0.5
     possible: float = 0.1
+    only_if_surer: bool = True
 
 
 def adapt(
@@ -95,7 +102,7 @@ def adapt(
     out, ways = Path(out), ways or AdaptSettings()
     if not source or not target:
         raise UserError("Adaptation needs labelled fields of the source and pictures of the target.")
-    colours, model = fit_stain(ways, source, target), str(init)
+    colours, model = _colours(init, ways, source, target), str(init)
     if ways.teacher:
         method = Adaptation(ways, target, colours)
         side = read_card(init).image_size
@@ -159,6 +166,33 @@ def fit_stain(ways: AdaptSettings, source: Sequence[Field], target: Sequence[Fie
         return None
     fit = {"reinhard": stain.reinhard, "macenko": stain.macenko}[ways.stain]
     return fit(stain.densities(source), stain.densities(target))
+
+
+def _colours(init: str | Path, ways: AdaptSettings, source: Sequence[Field], target: Sequence[Field]) -> Stain | None:
+    """Return the map of colours that `ways` ask for; None if the model is no surer of what it finds with it.
+
+    A wrong map costs more than a right one gains: where most cells are found anyway, the means and deviations of two
+    sets differ by what they show. What is doubted most, finds with scores between `possible` and `sure`, tells it
+    without labels.
+    """
+    colours = fit_stain(ways, source, target)
+    if colours is None or not ways.only_if_surer:
+        return colours
+    chosen = np.linspace(0, len(target) - 1, min(len(target), ASKED)).astype(int)
+    pictures = [target[row] for row in chosen]
+    mapped, plain = (_doubted(init, colour, pictures, ways) for colour in (colours, None))
+    if mapped < plain:
+        return colours
+    warnings.warn(f"Colours stay as they are: with {ways.stain} it would be no surer of what it finds.", stacklevel=3)
+    return None
+
+
+def _doubted(init: str | Path, colours: Stain | None, fields: Sequence[Field], ways: AdaptSettings) -> int:
+    """Return how many cells the model `init` finds, of which it is not sure, on pictures mapped by `colours`."""
+    network, card = load(init)
+    detector = Detector.from_network(network, card.model_copy(update={"stain": colours}), torch.device("cpu"))
+    scores = np.concatenate([detector.detect(read_image(field.path), ways.possible).scores for field in fields])
+    return int((scores < ways.sure).sum())
 
 
 def balanced(source: Sequence[Field], target: Sequence[Field]) -> list[Field]:
