@@ -110,11 +110,12 @@ def layers_on(viewer: ViewerModel, image: Image) -> list[Shapes]:
 
 
 def show_only(viewer: ViewerModel, image: Image) -> None:
-    """Hide all other pictures, and what lies on them."""
+    """Show `image` and select it; hide all other pictures, and what lies on them."""
     images = [layer for layer in viewer.layers if isinstance(layer, napari.layers.Image)]
     for each in images:
         for layer in (each, *layers_on(viewer, each)):
-            layer.visible = each is image
+            layer.visible = each == image  # a plugin may have been given a proxy
+    viewer.layers.selection.active = image
 
 
 def open_folder(viewer: ViewerModel, folder: Path) -> None:

@@ -131,13 +131,14 @@ class LabelSection(QWidget):
 
     @property
     def image(self) -> Image | None:
-        """The picture that the user works on: the selected one, that of the selected cells, or the first."""
+        """The picture that the user works on: the selected one, that of the selected cells, or the uppermost.
+
+        One that is shown goes before one that is hidden.
+        """
         active = self.viewer.layers.selection.active
         images = self.images
-        if active in images:
-            return active
-        below = [image for image in images if active in layers_on(self.viewer, image)]
-        return next(iter([*below, *images]), None)
+        chosen = [image for image in images if active == image or active in layers_on(self.viewer, image)]
+        return next(iter(sorted([*chosen, *reversed(images)], key=lambda image: not image.visible)), None)
 
     def _on_layers(self) -> None:
         """Keep the list of pictures, and listen to all layers of shapes."""
@@ -192,7 +193,6 @@ class LabelSection(QWidget):
 
     def _on_picture(self, item: QListWidgetItem) -> None:
         show_only(self.viewer, item.data(LAYER))
-        self.viewer.layers.selection.active = item.data(LAYER)
 
     def _on_draw_region(self) -> None:
         self._draw(add_regions, "Drag a rectangle over a part of the picture that you will label in full.")
@@ -210,7 +210,10 @@ class LabelSection(QWidget):
         if image is None:
             self.words.setText("Open a picture first, and tick it.")
             return
+        if not image.visible:
+            show_only(self.viewer, image)
         layer = layer_for(self.viewer, image)
+        layer.visible = True
         self.viewer.layers.selection.active = layer
         layer.mode = "add_rectangle"
         self.words.setText(told)
