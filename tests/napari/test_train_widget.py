@@ -15,9 +15,10 @@ from qtpy.QtWidgets import QLabel, QMainWindow, QMessageBox
 
 from bloodfilm.napari.layers import to_rectangles
 from bloodfilm.napari.train_widget import DETECT, FINDS, TrainWidget
-from bloodfilm.napari.tuning.fields import add_cells, add_regions, cells_of
+from bloodfilm.napari.tuning.fields import add_cells, add_regions, cells_of, regions_of, show_only
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.synth import draw_field
+from bloodfilm.training.check import Problem
 from bloodfilm.training.fine_tune import fine_tune
 from bloodfilm.training.project import FIELDS, PROJECT
 from bloodfilm.weights import available
@@ -65,6 +66,16 @@ def test_the_panel_counts_what_is_labelled_and_says_how_it_learns(panel: TrainWi
     add_regions(panel.viewer, panel.viewer.layers["field 0"]).add(to_rectangles([[0, 0, 9, 9]]))
     qtbot.waitUntil(lambda: "2 regions" in panel.label.pictures.item(0).text())
     assert "a region without a cell" in said(panel.problems)
+
+
+def test_the_place_of_a_problem_is_shown(panel: TrainWidget, qtbot) -> None:
+    first, last = panel.viewer.layers["field 0"], panel.viewer.layers["field 2"]
+    show_only(panel.viewer, last)
+    (place,) = (number for number, each in enumerate(panel.label.labelled) if each.image == first)
+    panel.problems.wanted.emit(Problem("look here", False, place, (10, 10, 50, 50)))
+    assert (first.visible, last.visible) == (True, False)
+    panel.label.draw_region.click()
+    assert panel.viewer.layers.selection.active == regions_of(panel.viewer, first)
 
 
 def test_nothing_begins_without_labels(panel: TrainWidget, qtbot) -> None:

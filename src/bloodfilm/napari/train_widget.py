@@ -13,6 +13,7 @@ from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import spatial, to_rectangles
 from bloodfilm.napari.pictures import current_picture
 from bloodfilm.napari.shapes import go_to
+from bloodfilm.napari.tuning.fields import show_only
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.napari.tuning.label import LabelSection
 from bloodfilm.napari.tuning.options import Options
@@ -124,7 +125,7 @@ class TrainWidget(QWidget):
 
     def _show_problem(self, problem: Problem) -> None:
         place = self.label.labelled[problem.field]
-        self.viewer.layers.selection.active = place.image
+        show_only(self.viewer, place.image)
         box = problem.box or (0, 0, place.field.width, place.field.height)
         (shape,) = to_rectangles([box], place.index)
         go_to(self.viewer, place.image, shape)
