@@ -13,7 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QLabel, QMainWindow, QMessageBox
 
-from bloodfilm.napari.layers import to_rectangles
+from bloodfilm.napari.layers import to_boxes, to_rectangles
 from bloodfilm.napari.train_widget import DETECT, FINDS, TrainWidget
 from bloodfilm.napari.tuning.fields import add_cells, add_regions, cells_of, regions_of, show_only
 from bloodfilm.napari.tuning.job import TrainJob
@@ -63,7 +63,9 @@ def test_the_panel_counts_what_is_labelled_and_says_how_it_learns(panel: TrainWi
     assert all("1 region, " in text for text in texts)
     assert "SLA-Det: 2 of 2 fields" in panel.method.text()
     assert panel.run.train.isEnabled()
-    add_regions(panel.viewer, panel.viewer.layers["field 0"]).add(to_rectangles([[0, 0, 9, 9]]))
+    regions = add_regions(panel.viewer, panel.viewer.layers["field 0"])
+    x = 305 - to_boxes(regions.data)[0, 0]  # in the other half
+    regions.add(to_rectangles([[x, 5, x + 9, 14]]), shape_type="rectangle")
     qtbot.waitUntil(lambda: "2 regions" in panel.label.pictures.item(0).text())
     assert "a region without a cell" in said(panel.problems)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from bloodfilm.napari.tuning.fields import regions_of, show_only
+from bloodfilm.napari.tuning.fields import add_regions, regions_of, show_only
 from bloodfilm.napari.tuning.label import LabelSection
 from bloodfilm.training.proposals import Proposal
 
@@ -47,3 +47,11 @@ def test_a_region_is_not_drawn_on_a_hidden_picture(section: LabelSection) -> Non
     one.visible = two.visible = False
     section.draw_region.click()
     assert section.image.visible
+
+
+@pytest.mark.parametrize("kind", ["polygon", "path", "ellipse", "rectangle"])
+def test_one_drawn_shape_is_one_region(section: LabelSection, kind: str) -> None:
+    shape = np.array([[10, 50], [40, 90], [70, 50], [40, 10]], float)
+    add_regions(section.viewer, section.viewer.layers["one"]).add([shape], shape_type=kind)
+    section.refresh()
+    assert section.pictures.item(0).text().startswith("1 region, 0 cells")

@@ -33,6 +33,7 @@ from bloodfilm.napari.tuning.fields import (
     show_only,
 )
 from bloodfilm.napari.tuning.suggestions import MAX_SEARCHED, Suggestions
+from bloodfilm.training.regions import joined, labelled
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -281,7 +282,7 @@ def row(*widgets: QWidget) -> QHBoxLayout:
 
 def _told(fields: list[Any]) -> str:
     cells = sum(int(field.looked_at(field.cells.boxes).sum()) for field in fields)
-    regions = sum(1 if field.labelled_regions is None else len(field.labelled_regions) for field in fields)
+    regions = sum(len(joined(labelled(field))) for field in fields)
     if not regions:
         return "nothing labelled"
     return f"{_count(regions, 'region')}, {_count(cells, 'cell')}"
