@@ -38,7 +38,7 @@ class TrainJob(QObject):
     places : dict
         The layer and the index in it of each picture that the window shows, by full path.
     model : str
-        Name of the model that came of it, among `bloodfilm.weights.available`.
+        Name of the model that came of it, among `bloodfilm.weights.available`; none if it could not be put there.
     over : bool
         If no more comes.
     """
@@ -68,10 +68,17 @@ class TrainJob(QObject):
             if message["kind"] == "epoch":
                 self.rows.append(message["row"])
             if message["kind"] == "trained" and message["weights"]:
-                self.model = keep(Path(message["weights"]), self.folder.name)
+                self._keep(Path(message["weights"]))
             if message["kind"] in LAST:
                 self._end()
             self.told.emit(message)
+
+    def _keep(self, weights: Path) -> None:
+        try:
+            self.model = keep(weights, self.folder.name)
+        except OSError as error:
+            text = f"It could not be put in the list of models ({error.strerror or error}): open it as a file."
+            self.told.emit({"kind": "note", "text": text})
 
     def pause(self, paused: bool) -> None:
         self.paused = paused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class TrainResult(QWidget):
     wanted : Signal()
         The user wants to detect with the new model.
     model : str
-        Its name.
+        Its name; none if it is not in the list of models.
     """
 
     wanted = Signal()
@@ -54,9 +55,9 @@ class TrainResult(QWidget):
         self.model = name
         held = "fields held out" if judges else "the fields it learned from, which flatters it"
         after = scores["after"]
-        self.words.setText(
-            f"<b>{name}</b> is in the list of models.<br>Judged by {after['cells']:.0f} cells of {held}:"
-        )
+        listed = f"<b>{html.escape(name)}</b> is in the list of models.<br>" if name else ""
+        self.words.setText(f"{listed}Judged by {after['cells']:.0f} cells of {held}:")
+        self.use.setVisible(bool(name))
         shown = sorted((folder / SAMPLES).glob(f"*-{WHEN[1]}.png"))[:1]
         for when, caption, picture in zip(WHEN, self.captions, self.pictures, strict=True):
             known = scores.get(when)

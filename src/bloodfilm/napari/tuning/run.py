@@ -149,7 +149,8 @@ class RunSection(QWidget):
         if message["weights"] is None:
             self.say("Stopped before the first round was over: nothing was learned yet.")
             return
-        self.say(f"{'Stopped' if message['stopped'] else 'Trained'}. The best weights are kept as {self.job.model}.")
+        kept = self.job.model or message["weights"]
+        self.say(f"{'Stopped' if message['stopped'] else 'Trained'}. The best weights are kept as {kept}.")
 
     def _on_done(self, message: dict[str, Any]) -> None:
         assert self.job is not None

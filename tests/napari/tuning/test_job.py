@@ -1,0 +1,98 @@
+"""A training of a window and the part of the panel that follows it; what the training says is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qtpy.QtWidgets import QMainWindow
+
+from bloodfilm.napari.tuning import job as module
+from bloodfilm.napari.tuning.job import TrainJob
+from bloodfilm.napari.tuning.run import RunSection
+from bloodfilm.training.project import PROJECT, Project
+from bloodfilm.training.settings import Settings
+from bloodfilm.weights import available, own_models
+
+SCORES = {"after": {"ap50": 0.5, "ap": 0.3, "cells": 3}}
+DONE = {"kind": "done", "scores": SCORES}
+
+
+class Process:
+    """Says what is in `coming`, in place of a training."""
+
+    def __init__(self, folder: Path) -> None:
+        self.coming: list[dict[str, Any]] = []
+        self.orders: list[str] = []
+        self.ended = False
+
+    def messages(self) -> list[dict[str, Any]]:
+        came, self.coming = self.coming, []
+        return came
+
+    def send(self, do: str, **content: Any) -> None:
+        self.orders.append(do)
+
+    def close(self) -> None:
+        self.ended = True
+
+
+@pytest.fixture
+def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot) -> Callable[[], TrainJob]:
+    monkeypatch.setenv("BLOODFILM_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(module, "TrainingProcess", Process)
+    window = QMainWindow()
+    qtbot.addWidget(window, before_close_func=end_jobs)  # the window would ask
+
+    def begin() -> TrainJob:
+        project = Project(method="attridet", settings=Settings(epochs=2))
+        (tmp_path / PROJECT).write_text(project.model_dump_json())
+        return TrainJob(tmp_path, window, {})
+
+    return begin
+
+
+@pytest.fixture
+def run(qtbot) -> RunSection:
+    section = RunSection()
+    qtbot.addWidget(section)
+    return section
+
+
+def end_jobs(window: QMainWindow) -> None:
+    for job in window.findChildren(TrainJob):
+        job.close()
+
+
+def come(job: TrainJob, *messages: dict[str, Any]) -> None:
+    job._process.coming += messages
+    job._poll()
+
+
+def trained(folder: Path) -> dict[str, Any]:
+    weights = folder / "best.safetensors"
+    weights.write_bytes(b"weights")
+    return {"kind": "trained", "weights": str(weights), "stopped": False}
+
+
+def test_a_model_that_cannot_be_kept_is_told_with_its_file(begin: Callable[[], TrainJob], run: RunSection) -> None:
+    job = begin()
+    own_models().parent.mkdir()
+    own_models().write_text("no folder")
+    run.follow(job)
+    come(job, trained(job.folder), DONE)
+    assert job.over
+    assert run.train.isEnabled()
+    assert run.running.isHidden()
+    assert "could not be put in the list of models" in run.note.text()
+    assert str(job.folder / "best.safetensors") in run.words.text()
+    assert not run.result.isHidden()
+    assert run.result.use.isHidden()
+    own_models().unlink()
+    again = begin()
+    run.follow(again)
+    come(again, trained(again.folder), DONE)
+    assert again.model in available()
+    assert not run.result.use.isHidden()
