@@ -146,6 +146,9 @@ def test_a_training_outlives_its_panel(panel: TrainWidget, window, qtbot) -> Non
     window.window.remove_dock_widget(again)
     qtbot.waitUntil(lambda: job.over, timeout=PATIENCE)
     assert job.model in available()
+    _, later = window.window.add_plugin_dock_widget("bloodfilm", TITLE)
+    qtbot.waitUntil(lambda: later.run.result.isVisibleTo(later))
+    assert job.model in later.run.result.words.text()
 
 
 def test_a_window_asks_before_it_ends_a_training(panel: TrainWidget, qtbot, monkeypatch: pytest.MonkeyPatch) -> None:

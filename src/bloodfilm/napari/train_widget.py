@@ -50,6 +50,7 @@ class TrainWidget(QWidget):
         self.method.setWordWrap(True)
         self.name = QLineEdit(_new_name())
         self.name.setToolTip("What the new model is to be called.")
+        self._job: TrainJob | None = None
         self._places: Places = {}
         self._stopped: Path | None = None
         self._build()
@@ -101,10 +102,10 @@ class TrainWidget(QWidget):
             above = above.parentWidget()
         return above
 
-    def _follow_running(self) -> None:
-        """Follow the training that runs in the window already."""
+    def _follow_latest(self) -> None:
+        """Follow the window's training that began before the panel was opened, or show what came of it."""
         job = TrainJob.of(self._window) if self._window is not None else None
-        if job is not None and self.run.job is None:
+        if job is not None and job is not self._job:
             self._follow(job)
 
     def _on_model(self) -> None:
@@ -165,8 +166,10 @@ class TrainWidget(QWidget):
         self._follow(TrainJob(folder, self._window, places))
 
     def _follow(self, job: TrainJob) -> None:
-        self._places = job.places
+        self._job, self._places = job, job.places
         self.run.follow(job)
+        if job.over:
+            return
         self._check()
         self._on_show_finds()
         for name in self._shown()[: self.run.show_finds.isChecked()]:
@@ -231,7 +234,7 @@ class TrainWidget(QWidget):
             if self.parent() is None:
                 self._end()
             else:
-                QTimer.singleShot(0, self._follow_running)
+                QTimer.singleShot(0, self._follow_latest)
         super().changeEvent(event)
 
     def _end(self) -> None:

@@ -96,3 +96,18 @@ def test_a_model_that_cannot_be_kept_is_told_with_its_file(begin: Callable[[], T
     come(again, trained(again.folder), DONE)
     assert again.model in available()
     assert not run.result.use.isHidden()
+
+
+def test_a_training_that_ended_unseen_tells_what_came_of_it(begin: Callable[[], TrainJob], run: RunSection) -> None:
+    job = begin()
+    come(job, {"kind": "note", "text": "memory ran out"}, trained(job.folder), DONE)
+    assert TrainJob.of(job.parent()) is job
+    run.follow(job)
+    assert run.job is None
+    assert run.train.isEnabled()
+    assert run.note.text() == "memory ran out"
+    assert "Trained" in run.words.text()
+    assert run.result.model == job.model
+    assert not run.result.isHidden()
+    later = begin()
+    assert TrainJob.of(job.parent()) is later

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QMessageBox
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Places = dict[str, tuple[Image, Index]]
 
 POLL_MS = 100
+PASSING = ("progress", "epoch", "found")
+"""Kinds of messages that need not be told to a panel that was opened later."""
+
 QUESTION = "A training is running. Stop it and close?"
 LATER = "It can be gone on with later."
 NOTHING = "No round is over yet, so nothing of it is kept."
@@ -35,6 +38,8 @@ class TrainJob(QObject):
         Each message of `bloodfilm.training.worker`.
     rows : list of dict
         What each epoch told.
+    story : list of dict
+        The messages so far that say how it went: notes and the end.
     places : dict
         The layer and the index in it of each picture that the window shows, by full path.
     model : str
@@ -49,6 +54,7 @@ class TrainJob(QObject):
         super().__init__(window)
         self.folder, self.places = folder, places
         self.rows: list[dict[str, float]] = rows_done(folder)
+        self.story: list[dict[str, Any]] = []
         self.model = ""
         self.over = self.paused = self.stopping = False
         self._window = window
@@ -60,8 +66,8 @@ class TrainJob(QObject):
 
     @classmethod
     def of(cls, window: QMainWindow) -> TrainJob | None:
-        """Return the training that runs in `window`."""
-        return next((job for job in window.findChildren(cls) if not job.over), None)
+        """Return the latest training of `window`, which may be over."""
+        return next(reversed(window.findChildren(cls)), None)
 
     def _poll(self) -> None:
         for message in self._process.messages():
@@ -71,14 +77,19 @@ class TrainJob(QObject):
                 self._keep(Path(message["weights"]))
             if message["kind"] in LAST:
                 self._end()
-            self.told.emit(message)
+            self._tell(message)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        if message["kind"] not in PASSING:
+            self.story.append(message)
+        self.told.emit(message)
 
     def _keep(self, weights: Path) -> None:
         try:
             self.model = keep(weights, self.folder.name)
         except OSError as error:
             text = f"It could not be put in the list of models ({error.strerror or error}): open it as a file."
-            self.told.emit({"kind": "note", "text": text})
+            self._tell({"kind": "note", "text": text})
 
     def pause(self, paused: bool) -> None:
         self.paused = paused
@@ -112,5 +123,5 @@ class TrainJob(QObject):
                 event.ignore()
                 return True
             self.close()
-            self.told.emit({"kind": "refused", "text": f"The training was ended. {kept}"})
+            self._tell({"kind": "refused", "text": f"The training was ended. {kept}"})
         return super().eventFilter(watched, event)

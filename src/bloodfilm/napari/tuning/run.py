@@ -70,7 +70,7 @@ class RunSection(QWidget):
         self.note.hide()
 
     def follow(self, job: TrainJob) -> None:
-        """Show how `job` goes."""
+        """Show how `job` goes, or went."""
         self.job = job
         job.told.connect(self._on_message)
         self._project = read_project(job.folder)
@@ -85,6 +85,8 @@ class RunSection(QWidget):
         self.pause.setEnabled(not job.stopping)
         self.stop.setEnabled(not job.stopping)
         self.say("Starting…" if not job.rows else _told(job.rows[-1]))
+        for message in job.story:
+            self._on_message(message)
 
     def offer(self, folder: Path | None) -> None:
         """Offer to go on with the training in `folder`."""
