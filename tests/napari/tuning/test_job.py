@@ -77,6 +77,10 @@ def trained(folder: Path) -> dict[str, Any]:
     return {"kind": "trained", "weights": str(weights), "stopped": False}
 
 
+def progress(epoch: float) -> dict[str, Any]:
+    return {"kind": "progress", "row": {"epoch": epoch, "box": 1.5, "seconds_left": 60.0, "learning_rate": 0.001}}
+
+
 def test_a_model_that_cannot_be_kept_is_told_with_its_file(begin: Callable[[], TrainJob], run: RunSection) -> None:
     job = begin()
     own_models().parent.mkdir()
@@ -111,3 +115,25 @@ def test_a_training_that_ended_unseen_tells_what_came_of_it(begin: Callable[[], 
     assert not run.result.isHidden()
     later = begin()
     assert TrainJob.of(job.parent()) is later
+
+
+def test_a_stop_before_the_first_step_ends_at_once(begin: Callable[[], TrainJob], run: RunSection) -> None:
+    job = begin()
+    run.follow(job)
+    run.stop.click()
+    assert job.over
+    assert job._process.ended
+    assert run.job is None
+    assert "nothing new was learned" in run.words.text()
+    assert run.train.isEnabled()
+
+
+def test_a_stop_after_a_step_keeps_the_best(begin: Callable[[], TrainJob], run: RunSection) -> None:
+    job = begin()
+    run.follow(job)
+    come(job, progress(0.5))
+    run.stop.click()
+    assert not job.over
+    assert job._process.orders == ["stop"]
+    come(job, trained(job.folder) | {"stopped": True}, DONE)
+    assert "Stopped. The best weights are kept" in run.words.text()

@@ -56,7 +56,7 @@ class TrainJob(QObject):
         self.rows: list[dict[str, float]] = rows_done(folder)
         self.story: list[dict[str, Any]] = []
         self.model = ""
-        self.over = self.paused = self.stopping = False
+        self.over = self.paused = self.stopping = self._learns = False
         self._window = window
         self._process = TrainingProcess(folder)
         self._timer = QTimer(self)
@@ -71,6 +71,7 @@ class TrainJob(QObject):
 
     def _poll(self) -> None:
         for message in self._process.messages():
+            self._learns = self._learns or message["kind"] in PASSING
             if message["kind"] == "epoch":
                 self.rows.append(message["row"])
             if message["kind"] == "trained" and message["weights"]:
@@ -96,9 +97,14 @@ class TrainJob(QObject):
         self._process.send("pause" if paused else "go")
 
     def stop(self) -> None:
-        """Stop after the step in hand, and keep the best."""
+        """Stop after the step in hand, and keep the best; at once if there was no step yet."""
         self.stopping = True
-        self._process.send("stop")
+        if self._learns:
+            self._process.send("stop")
+            return
+        self._end()
+        self._tell({"kind": "trained", "weights": None, "stopped": True})
+        self._tell({"kind": "done", "scores": {}})
 
     def show(self, name: str) -> None:
         """Ask for what is found on the field of that name after each epoch."""

@@ -116,10 +116,10 @@ class RunSection(QWidget):
 
     def _on_stop(self) -> None:
         assert self.job is not None
-        self.job.stop()
         self.pause.setEnabled(False)
         self.stop.setEnabled(False)
         self.say("Stopping…")
+        self.job.stop()
 
     def _on_message(self, message: dict[str, Any]) -> None:
         getattr(self, f"_on_{message['kind']}")(message)
@@ -149,7 +149,7 @@ class RunSection(QWidget):
     def _on_trained(self, message: dict[str, Any]) -> None:
         assert self.job is not None
         if message["weights"] is None:
-            self.say("Stopped before the first round was over: nothing was learned yet.")
+            self.say("Stopped before a round was over: nothing new was learned.")
             return
         kept = self.job.model or message["weights"]
         self.say(f"{'Stopped' if message['stopped'] else 'Trained'}. The best weights are kept as {kept}.")
