@@ -80,6 +80,19 @@ def test_the_place_of_a_problem_is_shown(panel: TrainWidget, qtbot) -> None:
     assert panel.viewer.layers.selection.active == regions_of(panel.viewer, first)
 
 
+def test_after_a_training_its_model_searches_until_another_is_chosen(panel: TrainWidget) -> None:
+    assert panel.label.model == panel.options.model.model
+    assert panel.label.device == "cpu"
+    panel.run.ended.emit("wbc-new")
+    assert panel.label.model == "wbc-new"
+    assert "come from wbc-new" in said(panel.label)
+    panel.run.ended.emit("")
+    panel.options.device.setCurrentText("auto")
+    assert (panel.label.model, panel.label.device) == ("wbc-new", "auto")
+    panel.options.model.choose(panel.options.model.model)
+    assert panel.label.model == panel.options.model.model
+
+
 def test_nothing_begins_without_labels(panel: TrainWidget, qtbot) -> None:
     for layer in list(panel.viewer.layers):
         if layer.name.endswith("regions"):

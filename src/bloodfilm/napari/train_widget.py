@@ -57,6 +57,7 @@ class TrainWidget(QWidget):
         self.label.changed.connect(self._check)
         self.label.changed.connect(self._on_show_finds)
         self.options.changed.connect(self._on_model)
+        self.options.device.currentTextChanged.connect(self._on_device)
         self.problems.wanted.connect(self._show_problem)
         self.run.begun.connect(self._begin)
         self.run.gone_on.connect(self._go_on)
@@ -66,6 +67,7 @@ class TrainWidget(QWidget):
         self.run.result.wanted.connect(self._use)
         self.viewer.dims.events.current_step.connect(self._on_show_finds)
         self._on_model()
+        self._on_device()
         self._offer()
         self._check()
 
@@ -109,7 +111,10 @@ class TrainWidget(QWidget):
             self._follow(job)
 
     def _on_model(self) -> None:
-        self.label.model, self.label.device = self.options.model.model, self.options.device.currentText()
+        self.label.search_with(self.options.model.model)
+
+    def _on_device(self) -> None:
+        self.label.device = self.options.device.currentText()
 
     def _check(self) -> None:
         """Say how it will be learned, and what is in the way."""
@@ -175,7 +180,9 @@ class TrainWidget(QWidget):
         for name in self._shown()[: self.run.show_finds.isChecked()]:
             self._finds_layer(name)
 
-    def _on_ended(self) -> None:
+    def _on_ended(self, model: str) -> None:
+        if model:
+            self.label.search_with(model)
         self._remove_finds()
         self.name.setText(_new_name())
         self._offer()

@@ -59,7 +59,7 @@ class LabelSection(QWidget):
     labelled : list of Labelled
         What is labelled on the chosen pictures.
     model, device : str
-        With what regions are suggested.
+        With what regions are suggested; `search_with` sets the model.
     """
 
     changed = Signal()
@@ -99,10 +99,9 @@ class LabelSection(QWidget):
         self.draw_cells.setToolTip("Draw a box around each white cell; the keys of the Review panel name it.")
         self.draw_cells.clicked.connect(self._on_draw_cells)
         self.suggest = QPushButton("Suggest where to label next")
-        self.suggest.setToolTip(
-            f"Search the pictures, of a stack at most {MAX_SEARCHED}, and mark the {PATCHES} parts that would teach "
-            "the model most."
-        )
+        self.searches = QLabel()
+        self.searches.setTextFormat(Qt.TextFormat.PlainText)
+        self.searches.setWordWrap(True)
         self.suggest.clicked.connect(self._on_suggest)
         self.words = QLabel(HINT)
         self.words.setWordWrap(True)
@@ -116,6 +115,7 @@ class LabelSection(QWidget):
         layout.addWidget(self.pictures)
         layout.addLayout(row(self.open, self.draw_region, self.draw_cells))
         layout.addWidget(self.suggest)
+        layout.addWidget(self.searches)
         layout.addWidget(self.words)
         self.choice.setLayout(row(self.go, self.accept, self.skip))
         self.choice.hide()
@@ -218,6 +218,15 @@ class LabelSection(QWidget):
         self.viewer.layers.selection.active = layer
         layer.mode = "add_rectangle"
         self.words.setText(told)
+
+    def search_with(self, model: str) -> None:
+        """Let `model`, a name or a file, suggest regions from now on."""
+        self.model = model
+        self.searches.setText(f"Suggestions come from {Path(model).name}.")
+        self.suggest.setToolTip(
+            f"{model} searches the pictures, of a stack at most {MAX_SEARCHED}, and the {PATCHES} parts that would "
+            "teach it most are marked. That is the model to start from, after a training the new one."
+        )
 
     def _on_suggest(self) -> None:
         self.suggest.setEnabled(False)

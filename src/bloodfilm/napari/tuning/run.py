@@ -25,13 +25,13 @@ class RunSection(QWidget):
     ----------
     begun, gone_on : Signal()
         The user wants to begin a training, or go on with the one that was stopped.
-    ended : Signal()
-        A training is over, however it ended.
+    ended : Signal(str)
+        A training is over, however it ended; the name of the model that came of it, if one did.
     found : Signal(str, list)
         What is found (boxes) on a picture, by its full path.
     """
 
-    begun, gone_on, ended = Signal(), Signal(), Signal()
+    begun, gone_on, ended = Signal(), Signal(), Signal(str)
     found = Signal(str, object)
 
     def __init__(self) -> None:
@@ -168,10 +168,11 @@ class RunSection(QWidget):
 
     def _end(self) -> None:
         assert self.job is not None
+        model = self.job.model
         self.running.hide()
         self.train.setEnabled(True)
         self.let_go()
-        self.ended.emit()
+        self.ended.emit(model)
 
 
 def _told(last: dict[str, float]) -> str:
