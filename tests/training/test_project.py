@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError, UserError
@@ -14,6 +15,7 @@ from bloodfilm.training.fine_tune import parts
 from bloodfilm.training.project import (
     COMPARISON,
     FIELDS,
+    LOCK,
     LOG,
     PROJECT,
     Project,
@@ -120,6 +122,9 @@ def test_trainings_that_can_be_gone_on_with_are_found(fields: list[Field], proje
     (tmp_path / "broken" / LOG).write_text("epoch\n1\n")
     assert {folder.name for folder in unfinished(tmp_path)} == {"half", "whole"}
     assert unfinished(tmp_path / "nowhere") == []
+    with FileLock(tmp_path / "half" / LOCK):
+        assert [folder.name for folder in unfinished(tmp_path)] == ["whole"]
+    assert {folder.name for folder in unfinished(tmp_path)} == {"half", "whole"}
 
 
 def test_only_what_somebody_looked_at_is_taught(fields: list[Field]) -> None:
