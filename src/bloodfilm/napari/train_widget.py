@@ -13,14 +13,14 @@ from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import spatial, to_rectangles
 from bloodfilm.napari.pictures import current_picture
 from bloodfilm.napari.shapes import go_to
-from bloodfilm.napari.tuning.fields import show_only
+from bloodfilm.napari.tuning.fields import PICTURES, show_only
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.napari.tuning.label import LabelSection
 from bloodfilm.napari.tuning.options import Options
 from bloodfilm.napari.tuning.problems import Problems
 from bloodfilm.napari.tuning.run import RunSection
 from bloodfilm.training.check import Problem, check
-from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_method, save, taught, unfinished
+from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_method, read, save, taught, unfinished
 from bloodfilm.weights import home
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Shapes
 
-    from bloodfilm.cells import Field
     from bloodfilm.napari.tuning.fields import Index, Labelled
     from bloodfilm.napari.tuning.job import Places
 
@@ -146,7 +145,7 @@ class TrainWidget(QWidget):
                 raise UserError(f"There is a training called {name} already: choose another name.")
             self.label.refresh()
             labelled = [each for each in self.label.labelled if taught([each.field])]
-            fields = taught([each.write(folder / "pictures", number) for number, each in enumerate(labelled)])
+            fields = taught([each.write(folder / PICTURES, number) for number, each in enumerate(labelled)])
             judges = choose_judges(fields)
             project = Project(
                 method=choose_method(fields, judges)[0],
@@ -155,19 +154,20 @@ class TrainWidget(QWidget):
                 judged_by=judges,
             )
             save(folder, project, fields)
+            self._start(folder, labelled)
         except (UserError, OSError) as error:
             self.run.say_error(str(error))
-            return
-        self._start(folder, fields, labelled)
 
     def _go_on(self) -> None:
-        if self._stopped is not None:
-            labelled = self.label.labelled
-            self._start(self._stopped, [each.field for each in labelled], labelled)
+        assert self._stopped is not None
+        try:
+            self._start(self._stopped, self.label.labelled)
+        except UserError as error:
+            self.run.say_error(str(error))
 
-    def _start(self, folder: Path, fields: Sequence[Field], labelled: Sequence[Labelled]) -> None:
-        shown = zip(fields, labelled, strict=True)
-        places = {str(field.path.absolute()): (each.image, each.index) for field, each in shown}
+    def _start(self, folder: Path, labelled: Sequence[Labelled]) -> None:
+        paths = [field.path.absolute() for field in read(folder)[1]]
+        places = {str(path): (each.image, each.index) for path in paths for each in labelled if each.shows(path)}
         self._follow(TrainJob(folder, self._window, places))
 
     def _follow(self, job: TrainJob) -> None:

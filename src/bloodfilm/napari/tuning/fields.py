@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
 
 Index = tuple[int, ...]
+PICTURES = "pictures"
+"""Folder of a project with the pictures that were only in napari."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,11 @@ class Labelled:
         with replacing(path) as temporary:
             Pillow.fromarray(as_rgb(pixels(self.image, self.index), self.field.name)).save(temporary)
         return replace(self.field, path=path)
+
+    def shows(self, path: Path) -> bool:
+        """Tell if this is the picture of a project at `path`: its file, or what `write` made of it."""
+        written = path.parent.name == PICTURES and path.name.partition("-")[2] == self.field.path.name
+        return written or path == self.field.path
 
 
 def indices(image: Image) -> list[Index]:
