@@ -212,6 +212,20 @@ def test_what_is_found_on_the_picture_shown_is_a_layer(panel: TrainWidget, qtbot
     assert layer.visible
 
 
+def test_of_a_stack_seen_in_3d_or_from_the_side_no_picture_is_shown(panel: TrainWidget) -> None:
+    stack = panel.viewer.add_image(np.zeros((3, 240, 320, 3), np.uint8), rgb=True, name="stack")
+    panel._places = {"a.png": (stack, (1,))}
+    panel.viewer.dims.set_point(0, 1)
+    assert panel._shown() == ["a.png"]
+    panel.viewer.dims.order = (1, 0, 2)
+    panel.viewer.dims.set_point(1, 7)
+    assert panel._shown() == []
+    panel.viewer.dims.order = (0, 1, 2)
+    panel.viewer.dims.ndisplay = 3
+    panel.viewer.dims.set_point(0, 2)
+    assert panel._shown() == []
+
+
 @pytest.mark.slow
 def test_suggested_regions_are_taken_or_skipped_one_by_one(panel: TrainWidget, qtbot) -> None:
     section = panel.label

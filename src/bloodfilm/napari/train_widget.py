@@ -204,7 +204,10 @@ class TrainWidget(QWidget):
     def _is_shown(self, image: Image, index: Index) -> bool:
         if image not in self.viewer.layers or not image.visible:
             return False
-        return image.ndim == 2 or current_picture(image, self.viewer)[1] == index
+        try:
+            return current_picture(image, self.viewer)[1] == index
+        except UserError:  # in 3D, or along other axes
+            return False
 
     def _show_finds(self, name: str, boxes: list[list[float]]) -> None:
         image, index = self._places.get(name, (None, ()))
