@@ -139,7 +139,7 @@ def test_a_stopped_training_keeps_its_best_and_goes_on(panel: TrainWidget, qtbot
     qtbot.waitUntil(lambda: bool(job.model), timeout=PATIENCE)
     assert time.perf_counter() - begin < 2
     qtbot.waitUntil(lambda: panel.run.job is None, timeout=PATIENCE)
-    assert "(round 1 of 2)" in panel.run.go_on.text()
+    assert "with its own labels (round 1 of 2)" in panel.run.go_on.text()
     panel.run.go_on.click()
     with qtbot.waitSignal(panel.run.ended, timeout=PATIENCE):
         pass

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QMainWindow
 from bloodfilm.napari.tuning import job as module
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.napari.tuning.run import RunSection
-from bloodfilm.training.project import PROJECT, Project
+from bloodfilm.training.project import LOG, PROJECT, Project
 from bloodfilm.training.settings import Settings
 from bloodfilm.weights import available, own_models
 
@@ -137,3 +137,10 @@ def test_a_stop_after_a_step_keeps_the_best(begin: Callable[[], TrainJob], run: 
     assert job._process.orders == ["stop"]
     come(job, trained(job.folder) | {"stopped": True}, DONE)
     assert "Stopped. The best weights are kept" in run.words.text()
+
+
+def test_going_on_is_offered_with_the_labels_of_then(begin: Callable[[], TrainJob], run: RunSection) -> None:
+    folder = begin().folder
+    (folder / LOG).write_text("epoch\n1\n")
+    run.offer(folder)
+    assert run.go_on.text() == f"Continue {folder.name}\nwith its own labels (round 1 of 2)"

@@ -45,6 +45,7 @@ class RunSection(QWidget):
         self.pause.clicked.connect(self._on_pause)
         self.stop.clicked.connect(self._on_stop)
         self.go_on = QPushButton()
+        self.go_on.setToolTip("Goes on with the labels that it began with. Train begins anew, with those drawn now.")
         self.go_on.clicked.connect(lambda: self.gone_on.emit())
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
@@ -93,7 +94,7 @@ class RunSection(QWidget):
         self.go_on.setVisible(folder is not None and self.job is None)
         if folder is not None:
             done, whole = len(rows_done(folder)), read_project(folder).settings.epochs
-            self.go_on.setText(f"Continue {folder.name} (round {done} of {whole})")
+            self.go_on.setText(f"Continue {folder.name}\nwith its own labels (round {done} of {whole})")
 
     def let_go(self) -> None:
         """Stop following; the training goes on."""
