@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyqtgraph import PlotWidget
 from qtpy.QtWidgets import QMainWindow
 
 from bloodfilm.napari.tuning import job as module
@@ -144,3 +145,20 @@ def test_going_on_is_offered_with_the_labels_of_then(begin: Callable[[], TrainJo
     (folder / LOG).write_text("epoch\n1\n")
     run.offer(folder)
     assert run.go_on.text() == f"Continue {folder.name}\nwith its own labels (round 1 of 2)"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "words"), [(0.2, "Round 1 of 2,"), (1.0, "Round 1 of 2,"), (1.2, "Round 2 of 2,"), (2.0, "Round 2 of 2,")]
+)
+def test_the_round_in_hand_is_counted(begin: Callable[[], TrainJob], run: RunSection, epoch: float, words: str) -> None:
+    job = begin()
+    run.follow(job)
+    come(job, progress(epoch))
+    assert run.words.text().startswith(words)
+    assert run.words.text().endswith("judging it" if epoch == int(epoch) else "60 s left")
+
+
+def test_axes_tell_whole_figures(run: RunSection) -> None:
+    for plot in run.plot.findChildren(PlotWidget):
+        for side in ("left", "bottom"):
+            assert not plot.getAxis(side).autoSIPrefix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +129,13 @@ class RunSection(QWidget):
     def _on_progress(self, message: dict[str, Any]) -> None:
         row = message["row"]
         assert self.job is not None
-        left = row["seconds_left"]
         whole = self._project.settings.epochs
         self.progress.setValue(round(1000 * row["epoch"] / whole))
         if not self.job.stopping and not self.job.paused:
             pseudo = row.get("pseudo_labels", float("nan"))
             more = f", {pseudo:.1f} pseudo-labels a picture" if pseudo == pseudo else ""
-            self.say(f"Round {int(row['epoch']) + 1} of {whole}, loss {total_loss(row):.3f}{more}, {_time(left)} left")
+            left = "judging it" if row["epoch"] == int(row["epoch"]) else f"{_time(row['seconds_left'])} left"
+            self.say(f"Round {math.ceil(row['epoch'])} of {whole}, loss {total_loss(row):.3f}{more}, {left}")
 
     def _on_epoch(self, message: dict[str, Any]) -> None:
         assert self.job is not None
