@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QLabel, QMainWindow, QMessageBox
 
 from bloodfilm.napari.layers import to_boxes, to_rectangles
 from bloodfilm.napari.train_widget import DETECT, FINDS, TrainWidget
-from bloodfilm.napari.tuning.fields import add_cells, add_regions, cells_of, regions_of, show_only
+from bloodfilm.napari.tuning import fields
+from bloodfilm.napari.tuning.fields import Index, add_cells, add_regions, cells_of, regions_of, show_only
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.synth import draw_field
 from bloodfilm.training.check import Problem
@@ -56,6 +59,12 @@ def panel(window, qtbot) -> Iterator[TrainWidget]:
 
 def said(widget) -> str:
     return " ".join(label.text() for label in widget.findChildren(QLabel))
+
+
+def begin(panel: TrainWidget, qtbot) -> TrainJob:
+    panel.run.train.click()
+    qtbot.waitUntil(lambda: panel.run.job is not None, timeout=PATIENCE)
+    return panel.run.job
 
 
 def test_the_panel_counts_what_is_labelled_and_says_how_it_learns(panel: TrainWidget, qtbot) -> None:
@@ -101,13 +110,32 @@ def test_nothing_begins_without_labels(panel: TrainWidget, qtbot) -> None:
     assert "Nothing is labelled yet" in said(panel.problems)
 
 
+def test_the_window_goes_on_while_pictures_are_written(panel: TrainWidget, home: Path, qtbot, monkeypatch) -> None:
+    may_go, pixels = threading.Event(), fields.pixels
+
+    def held(image: Image, index: Index) -> np.ndarray:
+        assert may_go.wait(PATIENCE / 1000)
+        return pixels(image, index)
+
+    monkeypatch.setattr(fields, "pixels", held)
+    name = panel.name.text()
+    panel.run.train.click()
+    assert panel.run.words.text() == "Writing pictures…"
+    assert not panel.run.train.isEnabled()
+    assert panel.run.job is None
+    may_go.set()
+    qtbot.waitUntil(lambda: panel.run.job is not None, timeout=PATIENCE)
+    assert len(list((home / "runs" / name / fields.PICTURES).iterdir())) == 3
+    assert len(panel._places) == 3
+
+
 @pytest.mark.slow
 def test_a_training_ends_in_a_model_that_detect_can_use_and_the_window_answers_meanwhile(
     panel: TrainWidget, home: Path, qtbot
 ) -> None:
     name, ticks, timer = panel.name.text(), [], QTimer()
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
-    panel.run.train.click()
+    begin(panel, qtbot)
     assert any(FINDS in layer.metadata for layer in panel.viewer.layers)
     timer.start(10)
     with qtbot.waitSignal(panel.run.ended, timeout=PATIENCE):
@@ -130,14 +158,12 @@ def test_a_training_ends_in_a_model_that_detect_can_use_and_the_window_answers_m
 
 @pytest.mark.slow
 def test_a_stopped_training_keeps_its_best_and_goes_on(panel: TrainWidget, qtbot) -> None:
-    panel.run.train.click()
-    job = panel.run.job
-    assert job is not None
+    job = begin(panel, qtbot)
     qtbot.waitUntil(lambda: len(job.rows) == 1, timeout=PATIENCE)
-    begin = time.perf_counter()
+    pressed = time.perf_counter()
     panel.run.stop.click()
     qtbot.waitUntil(lambda: bool(job.model), timeout=PATIENCE)
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - pressed < 2
     qtbot.waitUntil(lambda: panel.run.job is None, timeout=PATIENCE)
     assert "with its own labels (round 1 of 2)" in panel.run.go_on.text()
     panel.run.go_on.click()
@@ -149,9 +175,7 @@ def test_a_stopped_training_keeps_its_best_and_goes_on(panel: TrainWidget, qtbot
 
 @pytest.mark.slow
 def test_a_training_outlives_its_panel(panel: TrainWidget, window, qtbot) -> None:
-    panel.run.train.click()
-    job = panel.run.job
-    assert job is not None
+    job = begin(panel, qtbot)
     window.window.remove_dock_widget(panel)
     qtbot.waitUntil(lambda: len(job.rows) == 1, timeout=PATIENCE)
     _, again = window.window.add_plugin_dock_widget("bloodfilm", TITLE)
@@ -165,8 +189,7 @@ def test_a_training_outlives_its_panel(panel: TrainWidget, window, qtbot) -> Non
 
 
 def test_a_window_asks_before_it_ends_a_training(panel: TrainWidget, qtbot, monkeypatch: pytest.MonkeyPatch) -> None:
-    panel.run.train.click()
-    job, window = panel.run.job, panel._window
+    job, window = begin(panel, qtbot), panel._window
     answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
     monkeypatch.setattr(QMessageBox, "question", lambda *_: answers.pop(0))
     assert job.eventFilter(window, QCloseEvent())
@@ -181,8 +204,7 @@ def test_a_window_asks_before_it_ends_a_training(panel: TrainWidget, qtbot, monk
 @pytest.mark.slow
 def test_two_windows_train_side_by_side(panel: TrainWidget, home: Path, qtbot) -> None:
     panel.options.rounds.setValue(1)
-    panel.run.train.click()
-    first, window = panel.run.job, QMainWindow()
+    first, window = begin(panel, qtbot), QMainWindow()
     qtbot.addWidget(window)
     folder = home / "runs" / "other"
     shutil.copytree(first.folder / "pictures", folder / "pictures")

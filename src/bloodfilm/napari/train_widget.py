@@ -10,17 +10,18 @@ from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QLineEdit, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from bloodfilm.errors import UserError
+from bloodfilm.napari.background import background
 from bloodfilm.napari.layers import spatial, to_rectangles
 from bloodfilm.napari.pictures import current_picture
 from bloodfilm.napari.shapes import go_to
-from bloodfilm.napari.tuning.fields import PICTURES, show_only
+from bloodfilm.napari.tuning.fields import save_labelled, show_only
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.napari.tuning.label import LabelSection
 from bloodfilm.napari.tuning.options import Options
 from bloodfilm.napari.tuning.problems import Problems
 from bloodfilm.napari.tuning.run import RunSection
 from bloodfilm.training.check import Problem, check
-from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_method, read, save, taught, unfinished
+from bloodfilm.training.project import PROJECT, choose_judges, choose_method, read, taught, unfinished
 from bloodfilm.weights import home
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class TrainWidget(QWidget):
         self._job: TrainJob | None = None
         self._places: Places = {}
         self._stopped: Path | None = None
+        self._writing = self._closed = False
         self._build()
         self.label.changed.connect(self._check)
         self.label.changed.connect(self._on_show_finds)
@@ -121,7 +123,8 @@ class TrainWidget(QWidget):
         problems, fields = check(fields), taught(fields)
         self.problems.show_all(problems if self.run.job is None else [])
         self.method.setText(choose_method(fields, choose_judges(fields))[1] + "." if fields else "")
-        self.run.train.setEnabled(self.run.job is None and not any(problem.stops for problem in problems))
+        idle = self.run.job is None and not self._writing
+        self.run.train.setEnabled(idle and not any(problem.stops for problem in problems))
 
     def _offer(self) -> None:
         """Offer to go on with the latest training that was stopped."""
@@ -143,30 +146,46 @@ class TrainWidget(QWidget):
                 raise UserError("Give the new model a name without slashes.")
             if (folder / PROJECT).exists():
                 raise UserError(f"There is a training called {name} already: choose another name.")
-            self.label.refresh()
-            labelled = [each for each in self.label.labelled if taught([each.field])]
-            fields = taught([each.write(folder / PICTURES, number) for number, each in enumerate(labelled)])
-            judges = choose_judges(fields)
-            project = Project(
-                method=choose_method(fields, judges)[0],
-                settings=self.options.settings(),
-                minutes=self.options.minutes.value() or None,
-                judged_by=judges,
-            )
-            save(folder, project, fields)
-            self._start(folder, labelled)
         except (UserError, OSError) as error:
             self.run.say_error(str(error))
+            return
+        self.label.refresh()
+        labelled = [each for each in self.label.labelled if taught([each.field])]
+        settings, minutes = self.options.settings(), self.options.minutes.value() or None
+        self._set_writing(True)
+        self.run.say("Writing pictures…")
+        background(
+            lambda: save_labelled(folder, labelled, settings, minutes),
+            lambda _: self._on_written(folder, labelled),
+            self._on_not_written,
+        ).start()
+
+    def _set_writing(self, writing: bool) -> None:
+        """Begin no training while the pictures of one are written."""
+        self._writing = writing
+        self.run.go_on.setEnabled(not writing)
+        self._check()
+
+    def _on_written(self, folder: Path, labelled: Sequence[Labelled]) -> None:
+        if not self._closed:
+            self._set_writing(False)
+            self._start(folder, labelled)
+
+    def _on_not_written(self, message: str) -> None:
+        if not self._closed:
+            self._set_writing(False)
+            self.run.say_error(message)
 
     def _go_on(self) -> None:
         assert self._stopped is not None
-        try:
-            self._start(self._stopped, self.label.labelled)
-        except UserError as error:
-            self.run.say_error(str(error))
+        self._start(self._stopped, self.label.labelled)
 
     def _start(self, folder: Path, labelled: Sequence[Labelled]) -> None:
-        paths = [field.path.absolute() for field in read(folder)[1]]
+        try:
+            paths = [field.path.absolute() for field in read(folder)[1]]
+        except UserError as error:
+            self.run.say_error(str(error))
+            return
         places = {str(path): (each.image, each.index) for path in paths for each in labelled if each.shows(path)}
         self._follow(TrainJob(folder, self._window, places))
 
@@ -249,6 +268,7 @@ class TrainWidget(QWidget):
 
     def _end(self) -> None:
         """Let go of the viewer: napari takes a closed panel out of its dock; the training goes on."""
+        self._closed, self._job, self._places = True, None, {}
         self.run.let_go()
         self.label.end()
         self._remove_finds()

@@ -36,11 +36,14 @@ from bloodfilm.napari.layers import (
 from bloodfilm.napari.pictures import Part, field_of, full_resolution
 from bloodfilm.napari.reader import get_reader, read_labels, read_pictures
 from bloodfilm.review.states import REJECTED, REVIEW
+from bloodfilm.training.project import Project, choose_judges, choose_method, save, taught
 from bloodfilm.vocabulary import NOT_ANNOTATED
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Shapes
+
+    from bloodfilm.training.settings import Settings
 
 Index = tuple[int, ...]
 PICTURES = "pictures"
@@ -224,6 +227,20 @@ def _collect(viewer: ViewerModel, image: Image) -> Iterator[Labelled]:
             field = replace(field, cells=labels)
         labelled = labelled_regions(regions, drawn, size) if drawn or in_part or not whole else None
         yield Labelled(image, index, replace(field, labelled_regions=labelled))
+
+
+def save_labelled(folder: Path, labelled: Sequence[Labelled], settings: Settings, minutes: float | None) -> None:
+    """Write a project to `folder` that learns from what is `labelled`, with the settings and minutes of `Project`.
+
+    Raises
+    ------
+    UserError, OSError
+        If a picture or the project cannot be written.
+    """
+    fields = taught([each.write(folder / PICTURES, number) for number, each in enumerate(labelled)])
+    judges = choose_judges(fields)
+    method = choose_method(fields, judges)[0]
+    save(folder, Project(method=method, settings=settings, minutes=minutes, judged_by=judges), fields)
 
 
 def _path(path: Path, image: Image, index: Index) -> Path:
