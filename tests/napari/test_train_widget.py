@@ -110,6 +110,14 @@ def test_nothing_begins_without_labels(panel: TrainWidget, qtbot) -> None:
     assert "Nothing is labelled yet" in said(panel.problems)
 
 
+@pytest.mark.parametrize("name", ["", " ", "..", ".hidden", "a/b"])
+def test_a_name_that_is_no_folder_of_its_own_is_refused(panel: TrainWidget, home: Path, name: str) -> None:
+    panel.name.setText(name)
+    panel.run.train.click()
+    assert "without slashes" in panel.run.words.text()
+    assert not list(home.rglob(PROJECT))
+
+
 def test_the_window_goes_on_while_pictures_are_written(panel: TrainWidget, home: Path, qtbot, monkeypatch) -> None:
     may_go, pixels = threading.Event(), fields.pixels
 

@@ -142,8 +142,8 @@ class TrainWidget(QWidget):
         name = self.name.text().strip()
         folder = home() / "runs" / name
         try:
-            if not name or Path(name).name != name:
-                raise UserError("Give the new model a name without slashes.")
+            if not name or name.startswith(".") or Path(name).name != name:
+                raise UserError("Give the new model a name without slashes that does not begin with a dot.")
             if (folder / PROJECT).exists():
                 raise UserError(f"There is a training called {name} already: choose another name.")
         except (UserError, OSError) as error:
