@@ -14,7 +14,7 @@ from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.napari.tuning.label import row
 from bloodfilm.napari.tuning.plot import TrainPlot, total_loss
 from bloodfilm.napari.tuning.result import TrainResult
-from bloodfilm.training.project import Project, read_project, rows_done
+from bloodfilm.training.project import Project, read_project, rounds_done
 
 ERROR = "#ff6b6b"
 
@@ -94,7 +94,7 @@ class RunSection(QWidget):
         """Offer to go on with the training in `folder`."""
         self.go_on.setVisible(folder is not None and self.job is None)
         if folder is not None:
-            done, whole = len(rows_done(folder)), read_project(folder).settings.epochs
+            done, whole = rounds_done(folder), read_project(folder).settings.epochs
             self.go_on.setText(f"Continue {folder.name}\nwith its own labels (round {done} of {whole})")
 
     def let_go(self) -> None:
