@@ -177,6 +177,18 @@ def test_training_reads_the_picture_that_is_shown(
     assert labelled.write(tmp_path / "pictures", 0).path == shown
 
 
+def test_a_layer_that_shows_another_size_than_its_file_is_written(viewer_model: ViewerModel, tmp_path: Path) -> None:
+    Pillow.fromarray(np.full((160, 200, 3), 90, np.uint8)).save(tmp_path / "large.jpg")
+    with layer_source(path=str(tmp_path / "large.jpg")):
+        image = viewer_model.add_image(np.full((80, 100, 3), 200, np.uint8), rgb=True, name="binned")
+    add_regions(viewer_model, image).add(to_rectangles(REGION), shape_type="rectangle")
+    (labelled,) = collect(viewer_model, [image])
+    written = labelled.write(tmp_path / PICTURES, 0).path
+    assert written == tmp_path / PICTURES / "000-large.png"
+    assert np.asarray(Pillow.open(written)).shape == (80, 100, 3)
+    assert labelled.shows(written)
+
+
 def test_a_picture_that_is_no_file_is_written_for_training(viewer: ViewerModel, tmp_path: Path) -> None:
     found_on(viewer, viewer.layers["one"], "one")
     (labelled,) = collect(viewer, [viewer.layers["one"]])

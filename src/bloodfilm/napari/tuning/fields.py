@@ -17,7 +17,7 @@ from bloodfilm.cells import Cells, Field, concatenate
 from bloodfilm.errors import UserError
 from bloodfilm.io.files import replacing
 from bloodfilm.io.formats import recognise
-from bloodfilm.io.images import SUFFIXES, as_rgb
+from bloodfilm.io.images import SUFFIXES, as_rgb, read_image
 from bloodfilm.napari.layers import (
     METADATA_KEY,
     PICTURE_ID,
@@ -62,18 +62,25 @@ class Labelled:
     field: Field
 
     def write(self, folder: Path, number: int) -> Field:
-        """Return the field with a picture on disk, written to `folder` with `number` in its name if there is none."""
-        if self.field.path.is_absolute() and self.field.path.is_file():
+        """Return the field with a picture on disk, written to `folder` with `number` in its name if there is none.
+
+        A file of another size is not the picture that is shown, which is written then, too.
+        """
+        if self.field.path.is_absolute() and _size(self.field.path) == (self.field.width, self.field.height):
             return self.field
-        path = folder / f"{number:03}-{self.field.path.name}"
+        path = folder / f"{number:03}-{self._written_name}"
         with replacing(path) as temporary:
             Pillow.fromarray(as_rgb(pixels(self.image, self.index), self.field.name)).save(temporary)
         return replace(self.field, path=path)
 
     def shows(self, path: Path) -> bool:
         """Tell if this is the picture of a project at `path`: its file, or what `write` made of it."""
-        written = path.parent.name == PICTURES and path.name.partition("-")[2] == self.field.path.name
+        written = path.parent.name == PICTURES and path.name.partition("-")[2] == self._written_name
         return written or path == self.field.path
+
+    @property
+    def _written_name(self) -> str:
+        return f"{self.field.path.stem}.png"
 
 
 def indices(image: Image) -> list[Index]:
@@ -241,6 +248,15 @@ def save_labelled(folder: Path, labelled: Sequence[Labelled], settings: Settings
     judges = choose_judges(fields)
     method = choose_method(fields, judges)[0]
     save(folder, Project(method=method, settings=settings, minutes=minutes, judged_by=judges), fields)
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    """Return width and height of the picture in a file; None if training cannot read it."""
+    try:
+        height, width = read_image(path).shape[:2]
+    except UserError:
+        return None
+    return width, height
 
 
 def _path(path: Path, image: Image, index: Index) -> Path:
