@@ -142,7 +142,7 @@ class LabelSection(QWidget):
         return next(iter(sorted([*chosen, *reversed(images)], key=lambda image: not image.visible)), None)
 
     def _on_layers(self) -> None:
-        """Keep the list of pictures, and listen to all layers of shapes."""
+        """Keep the list of pictures, and listen to all layers."""
         ticked = {
             id(self.pictures.item(n).data(LAYER)): self.pictures.item(n).checkState()
             for n in range(self.pictures.count())
@@ -157,10 +157,9 @@ class LabelSection(QWidget):
                 self.pictures.addItem(item)
         self.pictures.blockSignals(False)
         for layer in self.viewer.layers:
-            if isinstance(layer, napari.layers.Shapes) and layer not in self._watched:
-                layer.events.data.connect(self._on_data)
-                layer.events.features.connect(self._on_data)
-                layer.events.visible.connect(self._on_data)
+            if layer not in self._watched:
+                for event in _telling(layer):
+                    event.connect(self._on_data)
                 self._watched.append(layer)
         self._watched = [layer for layer in self._watched if layer in self.viewer.layers]
         self.suggestions.forget_removed()
@@ -276,8 +275,15 @@ class LabelSection(QWidget):
         self.viewer.layers.events.inserted.disconnect(self._on_layers)
         self.viewer.layers.events.removed.disconnect(self._on_layers)
         for layer in self._watched:
-            for event in (layer.events.data, layer.events.features, layer.events.visible):
+            for event in _telling(layer):
                 event.disconnect(self._on_data)
+
+
+def _telling(layer: Any) -> list[Any]:
+    """Return the events of a layer after which what is labelled, or how it is called, may be another."""
+    if isinstance(layer, napari.layers.Shapes):
+        return [layer.events.data, layer.events.features, layer.events.visible]
+    return [layer.events.name] if isinstance(layer, napari.layers.Image) else []
 
 
 def row(*widgets: QWidget) -> QHBoxLayout:
