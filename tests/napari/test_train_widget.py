@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QLabel, QMainWindow, QMessageBox
 
-from bloodfilm.napari.layers import to_rectangles
+from bloodfilm.napari.layers import to_boxes, to_rectangles
 from bloodfilm.napari.train_widget import DETECT, FINDS, TrainWidget
-from bloodfilm.napari.tuning.fields import add_cells, add_regions, cells_of
+from bloodfilm.napari.tuning import fields
+from bloodfilm.napari.tuning.fields import Index, add_cells, add_regions, cells_of, regions_of, show_only
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.synth import draw_field
+from bloodfilm.training.check import Problem
 from bloodfilm.training.fine_tune import fine_tune
 from bloodfilm.training.project import FIELDS, PROJECT
 from bloodfilm.weights import available
@@ -57,14 +61,45 @@ def said(widget) -> str:
     return " ".join(label.text() for label in widget.findChildren(QLabel))
 
 
+def begin(panel: TrainWidget, qtbot) -> TrainJob:
+    panel.run.train.click()
+    qtbot.waitUntil(lambda: panel.run.job is not None, timeout=PATIENCE)
+    return panel.run.job
+
+
 def test_the_panel_counts_what_is_labelled_and_says_how_it_learns(panel: TrainWidget, qtbot) -> None:
     texts = [panel.label.pictures.item(row).text() for row in range(3)]
     assert all("1 region, " in text for text in texts)
     assert "SLA-Det: 2 of 2 fields" in panel.method.text()
     assert panel.run.train.isEnabled()
-    add_regions(panel.viewer, panel.viewer.layers["field 0"]).add(to_rectangles([[0, 0, 9, 9]]))
+    regions = add_regions(panel.viewer, panel.viewer.layers["field 0"])
+    x = 305 - to_boxes(regions.data)[0, 0]  # in the other half
+    regions.add(to_rectangles([[x, 5, x + 9, 14]]), shape_type="rectangle")
     qtbot.waitUntil(lambda: "2 regions" in panel.label.pictures.item(0).text())
     assert "a region without a cell" in said(panel.problems)
+
+
+def test_the_place_of_a_problem_is_shown(panel: TrainWidget, qtbot) -> None:
+    first, last = panel.viewer.layers["field 0"], panel.viewer.layers["field 2"]
+    show_only(panel.viewer, last)
+    (place,) = (number for number, each in enumerate(panel.label.labelled) if each.image == first)
+    panel.problems.wanted.emit(Problem("look here", False, place, (10, 10, 50, 50)))
+    assert (first.visible, last.visible) == (True, False)
+    panel.label.draw_region.click()
+    assert panel.viewer.layers.selection.active == regions_of(panel.viewer, first)
+
+
+def test_after_a_training_its_model_searches_until_another_is_chosen(panel: TrainWidget) -> None:
+    assert panel.label.model == panel.options.model.model
+    assert panel.label.device == "cpu"
+    panel.run.ended.emit("wbc-new")
+    assert panel.label.model == "wbc-new"
+    assert "come from wbc-new" in said(panel.label)
+    panel.run.ended.emit("")
+    panel.options.device.setCurrentText("auto")
+    assert (panel.label.model, panel.label.device) == ("wbc-new", "auto")
+    panel.options.model.choose(panel.options.model.model)
+    assert panel.label.model == panel.options.model.model
 
 
 def test_nothing_begins_without_labels(panel: TrainWidget, qtbot) -> None:
@@ -75,13 +110,40 @@ def test_nothing_begins_without_labels(panel: TrainWidget, qtbot) -> None:
     assert "Nothing is labelled yet" in said(panel.problems)
 
 
+@pytest.mark.parametrize("name", ["", " ", "..", ".hidden", "a/b"])
+def test_a_name_that_is_no_folder_of_its_own_is_refused(panel: TrainWidget, home: Path, name: str) -> None:
+    panel.name.setText(name)
+    panel.run.train.click()
+    assert "without slashes" in panel.run.words.text()
+    assert not list(home.rglob(PROJECT))
+
+
+def test_the_window_goes_on_while_pictures_are_written(panel: TrainWidget, home: Path, qtbot, monkeypatch) -> None:
+    may_go, pixels = threading.Event(), fields.pixels
+
+    def held(image: Image, index: Index) -> np.ndarray:
+        assert may_go.wait(PATIENCE / 1000)
+        return pixels(image, index)
+
+    monkeypatch.setattr(fields, "pixels", held)
+    name = panel.name.text()
+    panel.run.train.click()
+    assert panel.run.words.text() == "Writing pictures…"
+    assert not panel.run.train.isEnabled()
+    assert panel.run.job is None
+    may_go.set()
+    qtbot.waitUntil(lambda: panel.run.job is not None, timeout=PATIENCE)
+    assert len(list((home / "runs" / name / fields.PICTURES).iterdir())) == 3
+    assert len(panel._places) == 3
+
+
 @pytest.mark.slow
 def test_a_training_ends_in_a_model_that_detect_can_use_and_the_window_answers_meanwhile(
     panel: TrainWidget, home: Path, qtbot
 ) -> None:
     name, ticks, timer = panel.name.text(), [], QTimer()
     timer.timeout.connect(lambda: ticks.append(time.perf_counter()))
-    panel.run.train.click()
+    begin(panel, qtbot)
     assert any(FINDS in layer.metadata for layer in panel.viewer.layers)
     timer.start(10)
     with qtbot.waitSignal(panel.run.ended, timeout=PATIENCE):
@@ -104,16 +166,14 @@ def test_a_training_ends_in_a_model_that_detect_can_use_and_the_window_answers_m
 
 @pytest.mark.slow
 def test_a_stopped_training_keeps_its_best_and_goes_on(panel: TrainWidget, qtbot) -> None:
-    panel.run.train.click()
-    job = panel.run.job
-    assert job is not None
+    job = begin(panel, qtbot)
     qtbot.waitUntil(lambda: len(job.rows) == 1, timeout=PATIENCE)
-    begin = time.perf_counter()
+    pressed = time.perf_counter()
     panel.run.stop.click()
     qtbot.waitUntil(lambda: bool(job.model), timeout=PATIENCE)
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - pressed < 2
     qtbot.waitUntil(lambda: panel.run.job is None, timeout=PATIENCE)
-    assert "(round 1 of 2)" in panel.run.go_on.text()
+    assert "with its own labels (round 1 of 2)" in panel.run.go_on.text()
     panel.run.go_on.click()
     with qtbot.waitSignal(panel.run.ended, timeout=PATIENCE):
         pass
@@ -123,9 +183,7 @@ def test_a_stopped_training_keeps_its_best_and_goes_on(panel: TrainWidget, qtbot
 
 @pytest.mark.slow
 def test_a_training_outlives_its_panel(panel: TrainWidget, window, qtbot) -> None:
-    panel.run.train.click()
-    job = panel.run.job
-    assert job is not None
+    job = begin(panel, qtbot)
     window.window.remove_dock_widget(panel)
     qtbot.waitUntil(lambda: len(job.rows) == 1, timeout=PATIENCE)
     _, again = window.window.add_plugin_dock_widget("bloodfilm", TITLE)
@@ -133,11 +191,13 @@ def test_a_training_outlives_its_panel(panel: TrainWidget, window, qtbot) -> Non
     window.window.remove_dock_widget(again)
     qtbot.waitUntil(lambda: job.over, timeout=PATIENCE)
     assert job.model in available()
+    _, later = window.window.add_plugin_dock_widget("bloodfilm", TITLE)
+    qtbot.waitUntil(lambda: later.run.result.isVisibleTo(later))
+    assert job.model in later.run.result.words.text()
 
 
 def test_a_window_asks_before_it_ends_a_training(panel: TrainWidget, qtbot, monkeypatch: pytest.MonkeyPatch) -> None:
-    panel.run.train.click()
-    job, window = panel.run.job, panel._window
+    job, window = begin(panel, qtbot), panel._window
     answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
     monkeypatch.setattr(QMessageBox, "question", lambda *_: answers.pop(0))
     assert job.eventFilter(window, QCloseEvent())
@@ -152,8 +212,7 @@ def test_a_window_asks_before_it_ends_a_training(panel: TrainWidget, qtbot, monk
 @pytest.mark.slow
 def test_two_windows_train_side_by_side(panel: TrainWidget, home: Path, qtbot) -> None:
     panel.options.rounds.setValue(1)
-    panel.run.train.click()
-    first, window = panel.run.job, QMainWindow()
+    first, window = begin(panel, qtbot), QMainWindow()
     qtbot.addWidget(window)
     folder = home / "runs" / "other"
     shutil.copytree(first.folder / "pictures", folder / "pictures")
@@ -181,6 +240,20 @@ def test_what_is_found_on_the_picture_shown_is_a_layer(panel: TrainWidget, qtbot
     image.visible = True
     panel.label.refresh()
     assert layer.visible
+
+
+def test_of_a_stack_seen_in_3d_or_from_the_side_no_picture_is_shown(panel: TrainWidget) -> None:
+    stack = panel.viewer.add_image(np.zeros((3, 240, 320, 3), np.uint8), rgb=True, name="stack")
+    panel._places = {"a.png": (stack, (1,))}
+    panel.viewer.dims.set_point(0, 1)
+    assert panel._shown() == ["a.png"]
+    panel.viewer.dims.order = (1, 0, 2)
+    panel.viewer.dims.set_point(1, 7)
+    assert panel._shown() == []
+    panel.viewer.dims.order = (0, 1, 2)
+    panel.viewer.dims.ndisplay = 3
+    panel.viewer.dims.set_point(0, 2)
+    assert panel._shown() == []
 
 
 @pytest.mark.slow

@@ -44,6 +44,14 @@ def test_regions_without_any_cell_are_not_enough(in_part: list[Field]) -> None:
     assert said(problems, "region without a cell").box == (0, 0, 48, 96)
 
 
+def test_the_stairs_of_one_shape_are_one_region(fields: list[Field]) -> None:
+    stairs = np.array([[0, 0, 20, 4], [0, 4, 40, 90], [0, 90, 10, 96]], np.float32)
+    assert not any("without a cell" in each.text for each in check([replace(fields[0], labelled_regions=stairs)]))
+    empty = replace(fields[0], labelled_regions=stairs, cells=fields[0].cells[:0])
+    (problem,) = (each for each in check([empty, fields[1]]) if "without a cell" in each.text)
+    assert problem.box == (0, 0, 40, 96)
+
+
 def test_cells_outside_regions_are_told_with_their_place(fields: list[Field]) -> None:
     problem = said(check([replace(fields[0], labelled_regions=LEFT), *fields[1:]]), "outside the regions")
     assert not problem.stops

@@ -14,11 +14,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from bloodfilm.cells import Field
+from bloodfilm.detection.detector import Cancelled
 from bloodfilm.training.fine_tune import fine_tune
 from bloodfilm.training.process import LAST, TrainingProcess
 from bloodfilm.training.project import Project, save
 from bloodfilm.training.settings import Settings
-from bloodfilm.training.worker import NICENESS, Orders
+from bloodfilm.training.supervised import Supervised
+from bloodfilm.training.worker import NICENESS, Orders, _finds
 
 Message = dict[str, Any]
 PATIENCE = 300.0
@@ -133,6 +135,12 @@ def test_two_programs_do_not_train_in_one_folder(begin: Callable[..., TrainingPr
     assert message["kind"] == "refused"
     assert "Another program" in message["text"]
     assert read(first, epoch(1))[-1]["kind"] == "epoch"
+
+
+def test_a_stop_ends_the_search_for_what_to_show(whole: tuple[Path, list[Message]], fields: list[Field]) -> None:
+    with pytest.raises(Cancelled):
+        _finds(whole[0], fields[0].path, Supervised(), lambda: True)
+    assert _finds(whole[0], fields[0].path, Supervised(), lambda: False) is not None
 
 
 def test_training_ends_with_the_program_that_asked_for_it(begin: Callable[..., TrainingProcess]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError, UserError
@@ -14,12 +15,15 @@ from bloodfilm.training.fine_tune import parts
 from bloodfilm.training.project import (
     COMPARISON,
     FIELDS,
+    LOCK,
     LOG,
     PROJECT,
     Project,
     choose_judges,
     choose_method,
     load,
+    rounds_done,
+    rows_done,
     save,
     taught,
     unfinished,
@@ -113,13 +117,25 @@ def test_files_are_json_that_others_can_read(fields: list[Field], project: Proje
 def test_trainings_that_can_be_gone_on_with_are_found(fields: list[Field], project: Project, tmp_path: Path) -> None:
     for name, rounds in (("half", 1), ("whole", 3), ("new", 0)):
         save(tmp_path / name, project, fields)
-        (tmp_path / name / LOG).write_text("epoch\n" + "1\n" * rounds)
+        (tmp_path / name / LOG).write_text("".join(f"{line}\n" for line in ("epoch", *range(1, rounds + 1))))
     shutil.copytree(tmp_path / "whole", tmp_path / "compared")
     (tmp_path / "compared" / COMPARISON).write_text("{}")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / LOG).write_text("epoch\n1\n")
     assert {folder.name for folder in unfinished(tmp_path)} == {"half", "whole"}
     assert unfinished(tmp_path / "nowhere") == []
+    with FileLock(tmp_path / "half" / LOCK):
+        assert [folder.name for folder in unfinished(tmp_path)] == ["whole"]
+    assert {folder.name for folder in unfinished(tmp_path)} == {"half", "whole"}
+
+
+@pytest.mark.parametrize("cut", ["2", "2,0.4,", "2,0.4,1e-", "2,0.4,0.1,3,0.3,0.2"])
+def test_a_row_that_was_cut_is_left_out(tmp_path: Path, cut: str) -> None:
+    (tmp_path / LOG).write_text(f"epoch,ap50,ap\n1,0.5,0.25\n{cut}")
+    assert rows_done(tmp_path) == [{"epoch": 1, "ap50": 0.5, "ap": 0.25}]
+    with (tmp_path / LOG).open("a") as file:
+        file.write("\n4,0.5,0.25\n")
+    assert rounds_done(tmp_path) == 4
 
 
 def test_only_what_somebody_looked_at_is_taught(fields: list[Field]) -> None:

@@ -380,6 +380,23 @@ def test_where_memory_runs_out_the_batch_is_halved(
     assert set(sizes[1:]) <= {1, 2}
 
 
+def test_where_memory_runs_out_in_judging_an_epoch_is_not_trained_twice(
+    fields: list[Field], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detect, asked, seen = Detector.detect, [], []
+
+    def greedy(self: Detector, *arguments: Any, **options: Any) -> Cells:
+        asked.append(self)
+        if len(asked) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return detect(self, *arguments, **options)
+
+    monkeypatch.setattr(Detector, "detect", greedy)
+    with pytest.warns(UserWarning, match="going on with 1 pictures"):
+        train(fields, fields[:1], tmp_path, settings(), progress=lambda row: seen.append(row["epoch"]))
+    assert [epoch for epoch in seen if epoch == int(epoch)] == [1, 2]
+
+
 def test_memory_too_small_for_one_picture_is_said(
     fields: list[Field], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

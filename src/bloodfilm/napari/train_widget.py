@@ -10,16 +10,18 @@ from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QLineEdit, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from bloodfilm.errors import UserError
+from bloodfilm.napari.background import background
 from bloodfilm.napari.layers import spatial, to_rectangles
 from bloodfilm.napari.pictures import current_picture
 from bloodfilm.napari.shapes import go_to
+from bloodfilm.napari.tuning.fields import save_labelled, show_only
 from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.napari.tuning.label import LabelSection
 from bloodfilm.napari.tuning.options import Options
 from bloodfilm.napari.tuning.problems import Problems
 from bloodfilm.napari.tuning.run import RunSection
 from bloodfilm.training.check import Problem, check
-from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_method, save, taught, unfinished
+from bloodfilm.training.project import PROJECT, choose_judges, choose_method, read, taught, unfinished
 from bloodfilm.weights import home
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Shapes
 
-    from bloodfilm.cells import Field
     from bloodfilm.napari.tuning.fields import Index, Labelled
     from bloodfilm.napari.tuning.job import Places
 
@@ -49,12 +50,15 @@ class TrainWidget(QWidget):
         self.method.setWordWrap(True)
         self.name = QLineEdit(_new_name())
         self.name.setToolTip("What the new model is to be called.")
+        self._job: TrainJob | None = None
         self._places: Places = {}
         self._stopped: Path | None = None
+        self._writing = self._closed = False
         self._build()
         self.label.changed.connect(self._check)
         self.label.changed.connect(self._on_show_finds)
         self.options.changed.connect(self._on_model)
+        self.options.device.currentTextChanged.connect(self._on_device)
         self.problems.wanted.connect(self._show_problem)
         self.run.begun.connect(self._begin)
         self.run.gone_on.connect(self._go_on)
@@ -64,6 +68,7 @@ class TrainWidget(QWidget):
         self.run.result.wanted.connect(self._use)
         self.viewer.dims.events.current_step.connect(self._on_show_finds)
         self._on_model()
+        self._on_device()
         self._offer()
         self._check()
 
@@ -100,14 +105,17 @@ class TrainWidget(QWidget):
             above = above.parentWidget()
         return above
 
-    def _follow_running(self) -> None:
-        """Follow the training that runs in the window already."""
+    def _follow_latest(self) -> None:
+        """Follow the window's training that began before the panel was opened, or show what came of it."""
         job = TrainJob.of(self._window) if self._window is not None else None
-        if job is not None and self.run.job is None:
+        if job is not None and job is not self._job:
             self._follow(job)
 
     def _on_model(self) -> None:
-        self.label.model, self.label.device = self.options.model.model, self.options.device.currentText()
+        self.label.search_with(self.options.model.model)
+
+    def _on_device(self) -> None:
+        self.label.device = self.options.device.currentText()
 
     def _check(self) -> None:
         """Say how it will be learned, and what is in the way."""
@@ -115,7 +123,8 @@ class TrainWidget(QWidget):
         problems, fields = check(fields), taught(fields)
         self.problems.show_all(problems if self.run.job is None else [])
         self.method.setText(choose_method(fields, choose_judges(fields))[1] + "." if fields else "")
-        self.run.train.setEnabled(self.run.job is None and not any(problem.stops for problem in problems))
+        idle = self.run.job is None and not self._writing
+        self.run.train.setEnabled(idle and not any(problem.stops for problem in problems))
 
     def _offer(self) -> None:
         """Offer to go on with the latest training that was stopped."""
@@ -124,7 +133,7 @@ class TrainWidget(QWidget):
 
     def _show_problem(self, problem: Problem) -> None:
         place = self.label.labelled[problem.field]
-        self.viewer.layers.selection.active = place.image
+        show_only(self.viewer, place.image)
         box = problem.box or (0, 0, place.field.width, place.field.height)
         (shape,) = to_rectangles([box], place.index)
         go_to(self.viewer, place.image, shape)
@@ -133,45 +142,66 @@ class TrainWidget(QWidget):
         name = self.name.text().strip()
         folder = home() / "runs" / name
         try:
-            if not name or Path(name).name != name:
-                raise UserError("Give the new model a name without slashes.")
+            if not name or name.startswith(".") or Path(name).name != name:
+                raise UserError("Give the new model a name without slashes that does not begin with a dot.")
             if (folder / PROJECT).exists():
                 raise UserError(f"There is a training called {name} already: choose another name.")
-            self.label.refresh()
-            labelled = [each for each in self.label.labelled if taught([each.field])]
-            fields = taught([each.write(folder / "pictures", number) for number, each in enumerate(labelled)])
-            judges = choose_judges(fields)
-            project = Project(
-                method=choose_method(fields, judges)[0],
-                settings=self.options.settings(),
-                minutes=self.options.minutes.value() or None,
-                judged_by=judges,
-            )
-            save(folder, project, fields)
         except (UserError, OSError) as error:
             self.run.say_error(str(error))
             return
-        self._start(folder, fields, labelled)
+        self.label.refresh()
+        labelled = [each for each in self.label.labelled if taught([each.field])]
+        settings, minutes = self.options.settings(), self.options.minutes.value() or None
+        self._set_writing(True)
+        self.run.say("Writing pictures…")
+        background(
+            lambda: save_labelled(folder, labelled, settings, minutes),
+            lambda _: self._on_written(folder, labelled),
+            self._on_not_written,
+        ).start()
+
+    def _set_writing(self, writing: bool) -> None:
+        """Begin no training while the pictures of one are written."""
+        self._writing = writing
+        self.run.go_on.setEnabled(not writing)
+        self._check()
+
+    def _on_written(self, folder: Path, labelled: Sequence[Labelled]) -> None:
+        if not self._closed:
+            self._set_writing(False)
+            self._start(folder, labelled)
+
+    def _on_not_written(self, message: str) -> None:
+        if not self._closed:
+            self._set_writing(False)
+            self.run.say_error(message)
 
     def _go_on(self) -> None:
-        if self._stopped is not None:
-            labelled = self.label.labelled
-            self._start(self._stopped, [each.field for each in labelled], labelled)
+        assert self._stopped is not None
+        self._start(self._stopped, self.label.labelled)
 
-    def _start(self, folder: Path, fields: Sequence[Field], labelled: Sequence[Labelled]) -> None:
-        shown = zip(fields, labelled, strict=True)
-        places = {str(field.path.absolute()): (each.image, each.index) for field, each in shown}
+    def _start(self, folder: Path, labelled: Sequence[Labelled]) -> None:
+        try:
+            paths = [field.path.absolute() for field in read(folder)[1]]
+        except UserError as error:
+            self.run.say_error(str(error))
+            return
+        places = {str(path): (each.image, each.index) for path in paths for each in labelled if each.shows(path)}
         self._follow(TrainJob(folder, self._window, places))
 
     def _follow(self, job: TrainJob) -> None:
-        self._places = job.places
+        self._job, self._places = job, job.places
         self.run.follow(job)
+        if job.over:
+            return
         self._check()
         self._on_show_finds()
         for name in self._shown()[: self.run.show_finds.isChecked()]:
             self._finds_layer(name)
 
-    def _on_ended(self) -> None:
+    def _on_ended(self, model: str) -> None:
+        if model:
+            self.label.search_with(model)
         self._remove_finds()
         self.name.setText(_new_name())
         self._offer()
@@ -193,7 +223,10 @@ class TrainWidget(QWidget):
     def _is_shown(self, image: Image, index: Index) -> bool:
         if image not in self.viewer.layers or not image.visible:
             return False
-        return image.ndim == 2 or current_picture(image, self.viewer)[1] == index
+        try:
+            return current_picture(image, self.viewer)[1] == index
+        except UserError:  # in 3D, or along other axes
+            return False
 
     def _show_finds(self, name: str, boxes: list[list[float]]) -> None:
         image, index = self._places.get(name, (None, ()))
@@ -230,11 +263,12 @@ class TrainWidget(QWidget):
             if self.parent() is None:
                 self._end()
             else:
-                QTimer.singleShot(0, self._follow_running)
+                QTimer.singleShot(0, self._follow_latest)
         super().changeEvent(event)
 
     def _end(self) -> None:
         """Let go of the viewer: napari takes a closed panel out of its dock; the training goes on."""
+        self._closed, self._job, self._places = True, None, {}
         self.run.let_go()
         self.label.end()
         self._remove_finds()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bloodfilm.cells import Field, inside
 from bloodfilm.training.project import ENOUGH_TO_HOLD_OUT
-from bloodfilm.training.regions import labelled
+from bloodfilm.training.regions import around, joined, labelled
 from bloodfilm.vocabulary import UNKNOWN
 
 FEW = 10
@@ -67,10 +67,11 @@ def _tell_cells(fields: Sequence[Field], chosen: Sequence[npt.NDArray[np.bool_]]
 
 
 def _check_regions(number: int, field: Field) -> Iterator[Problem]:
-    for region in field.labelled_regions if field.labelled_regions is not None else []:
+    for parts in joined(field.labelled_regions) if field.labelled_regions is not None else []:
+        region = around(parts)
         if (region[:2] < -SLACK).any() or (region[2:] > np.array([field.width, field.height]) + SLACK).any():
             yield Problem(f"{field.name}: a region leaves the picture.", True, number, _box(region))
-        if not inside(field.cells.boxes, region[None]).any():
+        if not inside(field.cells.boxes, parts).any():
             told = f"{field.name}: a region without a cell; it teaches what is no white cell."
             yield Problem(told, False, number, _box(region))
 

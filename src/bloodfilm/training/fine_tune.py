@@ -20,7 +20,7 @@ from bloodfilm.nets.checkpoint import load as load_checkpoint
 from bloodfilm.nets.checkpoint import save as save_checkpoint
 from bloodfilm.training.loop import STATE, Report, train
 from bloodfilm.training.method import Method
-from bloodfilm.training.project import COMPARISON, Project, load, read
+from bloodfilm.training.project import COMPARISON, LOCK, Project, load, read
 from bloodfilm.training.samples import SAMPLES, WHEN, draw_samples
 from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import Supervised
@@ -29,7 +29,6 @@ ROUND = 64
 """Pictures, each changed at random, that an epoch shows at least, however few fields there are."""
 
 METHODS: dict[str, Callable[[], Method]] = {"attridet": Supervised, "sladet": Sparse}
-LOCK = ".training.lock"
 
 
 def fine_tune(

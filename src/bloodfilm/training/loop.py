@@ -171,9 +171,10 @@ class _Run:
         self.began = (time.monotonic(), self.epoch)
         cancelled = self._untimed(cancelled)
         usual = self.dataset.fields
+        losses: dict[str, float] = {}
         while self.epoch < self.settings.epochs:
             try:
-                losses = self._train_epoch(cancelled)
+                losses = losses or self._train_epoch(cancelled)  # those that are there wait to be judged
                 scores = self._validate(cancelled)
             except Cancelled:
                 usual = []
@@ -182,6 +183,7 @@ class _Run:
                 self._halve_batch(error)
                 continue
             row = {"epoch": self.epoch + 1.0, **losses, **scores, "learning_rate": self._learning_rate(1.0)}
+            losses = {}
             self.epoch += 1
             self._keep(row)
             if self.report:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bloodfilm.cells import Field
@@ -19,6 +21,9 @@ from bloodfilm.training.regions import labelled
 from bloodfilm.training.settings import Settings
 
 PROJECT, FIELDS, LOG, COMPARISON = "project.json", "fields.json", "log.csv", "comparison.json"
+LOCK = ".training.lock"
+"""Held by the program that trains in a folder."""
+
 ENOUGH_TO_HOLD_OUT = 3
 """Fields with a cell from which on one is held out to judge by."""
 
@@ -126,20 +131,45 @@ def read_project(folder: Path) -> Project:
 
 
 def rows_done(folder: Path) -> list[dict[str, float]]:
-    """Return what was reported of each epoch of the training in `folder` that is over."""
+    """Return what was reported of each epoch of the training in `folder` that is over.
+
+    Rows that were cut when a program was killed are left out.
+    """
+    rows = []
     try:
         with (folder / LOG).open(newline="") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError):
-        return []
+            for row in csv.DictReader(file):
+                with suppress(ValueError, TypeError):
+                    rows.append({name: float(value) for name, value in row.items()})
+    except (OSError, UnicodeDecodeError):
+        pass
+    return rows
+
+
+def rounds_done(folder: Path) -> int:
+    """Return how many epochs of the training in `folder` are over, by the last row that is whole."""
+    rows = rows_done(folder)
+    return int(rows[-1]["epoch"]) if rows else 0
 
 
 def unfinished(runs: Path) -> list[Path]:
-    """Return the folders in `runs` whose training can be gone on with, the latest first."""
+    """Return the folders in `runs` whose training can be gone on with and is not going on now, the latest first."""
     folders = sorted((path.parent for path in runs.glob(f"*/{LOG}")), key=lambda path: -(path / LOG).stat().st_mtime)
-    rounds = [(folder, len(rows_done(folder)), _epochs(folder)) for folder in folders]
+    rounds = [(folder, rounds_done(folder), _epochs(folder)) for folder in folders]
     begun = [(folder, done < whole) for folder, done, whole in rounds if 0 < done <= whole]
-    return [folder for folder, stopped in begun if stopped or not (folder / COMPARISON).exists()]
+    left = [folder for folder, stopped in begun if stopped or not (folder / COMPARISON).exists()]
+    return [folder for folder in left if not _goes_on(folder)]
+
+
+def _goes_on(folder: Path) -> bool:
+    """Tell if a program trains in `folder` now."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _epochs(folder: Path) -> int:

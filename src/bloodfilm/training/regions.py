@@ -24,27 +24,31 @@ def labelled(field: Field) -> Boxes:
     return np.array([[0, 0, field.width, field.height]]) if regions is None else regions
 
 
-def views(field: Field) -> Boxes:
-    """Return for each of `labelled` the smallest rectangle (M, 4) that shows it and all objects with a middle in it.
+def joined(regions: Boxes) -> list[Boxes]:
+    """Return the rectangles (M, 4) of each region: those that share an edge, such as the stairs of a polygon, are one.
 
-    Those that share an edge, such as the stairs of a polygon, are one.
+    What touches at a corner only is not joined.
     """
-    boxes = np.concatenate((kept(field.cells).boxes, *field.auxiliary.values()))
-    regions = _joined(labelled(field))
-    shown = []
-    for region, own in zip(regions, inside(boxes, regions).T, strict=True):
-        parts = np.concatenate((region[None], boxes[own]))
-        shown.append([*parts[:, :2].min(0), *parts[:, 2:].max(0)])
-    return np.array(shown, np.float32).reshape(-1, 4)
-
-
-def _joined(regions: Boxes) -> Boxes:
-    """Return a rectangle around each group of `regions` (M, 4) that touch at more than a corner."""
     common = np.minimum(regions[:, None, 2:], regions[:, 2:]) - np.maximum(regions[:, None, :2], regions[:, :2])
     touch = (common >= 0).all(2) & (common > 0).any(2)
     count, group = connected_components(touch, directed=False)
-    parts = [regions[group == number] for number in range(count)]
-    return np.array([[*part[:, :2].min(0), *part[:, 2:].max(0)] for part in parts], np.float32).reshape(-1, 4)
+    return [regions[group == number] for number in range(count)]
+
+
+def around(parts: Boxes) -> Boxes:
+    """Return the rectangle (4,) around all `parts` (M, 4)."""
+    return np.concatenate((parts[:, :2].min(0), parts[:, 2:].max(0))).astype(np.float32)
+
+
+def views(field: Field) -> Boxes:
+    """Return for each of `joined` the smallest rectangle (M, 4) that shows it and all objects with a middle in it."""
+    boxes = np.concatenate((kept(field.cells).boxes, *field.auxiliary.values()))
+    regions = np.array([around(parts) for parts in joined(labelled(field))], np.float32).reshape(-1, 4)
+    shown = [
+        around(np.concatenate((region[None], boxes[own])))
+        for region, own in zip(regions, inside(boxes, regions).T, strict=True)
+    ]
+    return np.array(shown, np.float32).reshape(-1, 4)
 
 
 def outside_of_regions(field: Field) -> Boxes:

@@ -26,6 +26,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -88,6 +89,7 @@ def work(folder: Path, orders: Orders, out: IO[str]) -> None:
 
 
 def _train(folder: Path, orders: Orders, say: Callable[..., None]) -> None:
+    from bloodfilm.detection.detector import Cancelled
     from bloodfilm.training.fine_tune import METHODS, compare, fine_tune
 
     project, fields = read(folder)
@@ -96,19 +98,23 @@ def _train(folder: Path, orders: Orders, say: Callable[..., None]) -> None:
     def report(row: dict[str, float]) -> None:
         say("epoch", row=row)
         if orders.shown in paths and not orders.stop:
-            say("found", name=orders.shown, boxes=_finds(folder, paths[orders.shown], method))
+            with suppress(Cancelled):
+                say("found", name=orders.shown, boxes=_finds(folder, paths[orders.shown], method, orders.cancelled))
 
     best = fine_tune(folder, None, report, lambda row: say("progress", row=row), orders.cancelled, method)
     say("trained", weights=str(best) if best.exists() else None, stopped=orders.stop)
     say("done", scores=compare(folder) if best.exists() else {})
 
 
-def _finds(folder: Path, picture: Path, method: Method) -> list[list[float]]:
-    """Return the boxes of the cells in `picture` that the moving average of the network is sure enough of."""
+def _finds(folder: Path, picture: Path, method: Method, cancelled: Callable[[], bool]) -> list[list[float]]:
+    """Return the boxes of the cells in `picture` that the moving average of the network is sure enough of.
+
+    Raises `Cancelled` once `cancelled` says yes.
+    """
     from bloodfilm.detection.detector import LOWEST_SCORE, Detector
     from bloodfilm.io.images import read_image
 
-    cells = Detector(folder / "last.safetensors", "cpu").detect(read_image(picture), LOWEST_SCORE)
+    cells = Detector(folder / "last.safetensors", "cpu").detect(read_image(picture), LOWEST_SCORE, cancelled=cancelled)
     boxes: list[list[float]] = cells.boxes[cells.scores >= method.sure_score()].tolist()
     return boxes
 

@@ -41,8 +41,12 @@ def keep(weights: Path, name: str) -> str:
         free = f"{name}-{number}"
     own_models().mkdir(parents=True, exist_ok=True)
     target = own_models() / f"{free}{SUFFIX}"
-    shutil.copyfile(weights, temporary := target.with_suffix(".part"))
-    temporary.replace(target)
+    temporary = target.with_suffix(".part")
+    try:
+        shutil.copyfile(weights, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
     return free
 
 

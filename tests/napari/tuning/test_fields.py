@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from bloodfilm.napari.layers import cells_layer, describe, to_rectangles
 from bloodfilm.napari.reader import read_labels
 from bloodfilm.napari.review import Review
 from bloodfilm.napari.tuning.fields import (
+    PICTURES,
     add_cells,
     add_regions,
     cells_of,
@@ -175,10 +177,35 @@ def test_training_reads_the_picture_that_is_shown(
     assert labelled.write(tmp_path / "pictures", 0).path == shown
 
 
+def test_a_layer_that_shows_another_size_than_its_file_is_written(viewer_model: ViewerModel, tmp_path: Path) -> None:
+    Pillow.fromarray(np.full((160, 200, 3), 90, np.uint8)).save(tmp_path / "large.jpg")
+    with layer_source(path=str(tmp_path / "large.jpg")):
+        image = viewer_model.add_image(np.full((80, 100, 3), 200, np.uint8), rgb=True, name="binned")
+    add_regions(viewer_model, image).add(to_rectangles(REGION), shape_type="rectangle")
+    (labelled,) = collect(viewer_model, [image])
+    written = labelled.write(tmp_path / PICTURES, 0).path
+    assert written == tmp_path / PICTURES / "000-large.png"
+    assert np.asarray(Pillow.open(written)).shape == (80, 100, 3)
+    assert labelled.shows(written)
+
+
 def test_a_picture_that_is_no_file_is_written_for_training(viewer: ViewerModel, tmp_path: Path) -> None:
     found_on(viewer, viewer.layers["one"], "one")
     (labelled,) = collect(viewer, [viewer.layers["one"]])
     assert (np.asarray(Pillow.open(labelled.write(tmp_path, 0).path)) == 200).all()
+
+
+def test_a_picture_of_a_project_is_known_again(viewer: ViewerModel, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        found_on(viewer, viewer.layers[name], name)
+    one, two = collect(viewer, [viewer.layers["one"], viewer.layers["two"]])
+    written = one.write(tmp_path / PICTURES, 7).path
+    assert one.shows(written)
+    assert not two.shows(written)
+    Pillow.fromarray(np.full((80, 100, 3), 200, np.uint8)).save(tmp_path / "one.png")
+    file = replace(one, field=replace(one.field, path=tmp_path / "one.png"))
+    assert file.shows(file.write(tmp_path / PICTURES, 7).path)
+    assert not one.shows(tmp_path / "one.png")
 
 
 def test_files_of_one_title_keep_their_labels_apart(viewer_model: ViewerModel, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from bloodfilm.cells import Cells, Field, concatenate
 from bloodfilm.errors import UserError
 from bloodfilm.io.files import replacing
 from bloodfilm.io.formats import recognise
-from bloodfilm.io.images import SUFFIXES, as_rgb
+from bloodfilm.io.images import SUFFIXES, as_rgb, read_image
 from bloodfilm.napari.layers import (
     METADATA_KEY,
     PICTURE_ID,
@@ -36,13 +36,18 @@ from bloodfilm.napari.layers import (
 from bloodfilm.napari.pictures import Part, field_of, full_resolution
 from bloodfilm.napari.reader import get_reader, read_labels, read_pictures
 from bloodfilm.review.states import REJECTED, REVIEW
+from bloodfilm.training.project import Project, choose_judges, choose_method, save, taught
 from bloodfilm.vocabulary import NOT_ANNOTATED
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Shapes
 
+    from bloodfilm.training.settings import Settings
+
 Index = tuple[int, ...]
+PICTURES = "pictures"
+"""Folder of a project with the pictures that were only in napari."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +62,25 @@ class Labelled:
     field: Field
 
     def write(self, folder: Path, number: int) -> Field:
-        """Return the field with a picture on disk, written to `folder` with `number` in its name if there is none."""
-        if self.field.path.is_absolute() and self.field.path.is_file():
+        """Return the field with a picture on disk, written to `folder` with `number` in its name if there is none.
+
+        A file of another size is not the picture that is shown, which is written then, too.
+        """
+        if self.field.path.is_absolute() and _size(self.field.path) == (self.field.width, self.field.height):
             return self.field
-        path = folder / f"{number:03}-{self.field.path.name}"
+        path = folder / f"{number:03}-{self._written_name}"
         with replacing(path) as temporary:
             Pillow.fromarray(as_rgb(pixels(self.image, self.index), self.field.name)).save(temporary)
         return replace(self.field, path=path)
+
+    def shows(self, path: Path) -> bool:
+        """Tell if this is the picture of a project at `path`: its file, or what `write` made of it."""
+        written = path.parent.name == PICTURES and path.name.partition("-")[2] == self._written_name
+        return written or path == self.field.path
+
+    @property
+    def _written_name(self) -> str:
+        return f"{self.field.path.stem}.png"
 
 
 def indices(image: Image) -> list[Index]:
@@ -110,11 +127,12 @@ def layers_on(viewer: ViewerModel, image: Image) -> list[Shapes]:
 
 
 def show_only(viewer: ViewerModel, image: Image) -> None:
-    """Hide all other pictures, and what lies on them."""
+    """Show `image` and select it; hide all other pictures, and what lies on them."""
     images = [layer for layer in viewer.layers if isinstance(layer, napari.layers.Image)]
     for each in images:
         for layer in (each, *layers_on(viewer, each)):
-            layer.visible = each is image
+            layer.visible = each == image  # a plugin may have been given a proxy
+    viewer.layers.selection.active = image
 
 
 def open_folder(viewer: ViewerModel, folder: Path) -> None:
@@ -216,6 +234,29 @@ def _collect(viewer: ViewerModel, image: Image) -> Iterator[Labelled]:
             field = replace(field, cells=labels)
         labelled = labelled_regions(regions, drawn, size) if drawn or in_part or not whole else None
         yield Labelled(image, index, replace(field, labelled_regions=labelled))
+
+
+def save_labelled(folder: Path, labelled: Sequence[Labelled], settings: Settings, minutes: float | None) -> None:
+    """Write a project to `folder` that learns from what is `labelled`, with the settings and minutes of `Project`.
+
+    Raises
+    ------
+    UserError, OSError
+        If a picture or the project cannot be written.
+    """
+    fields = taught([each.write(folder / PICTURES, number) for number, each in enumerate(labelled)])
+    judges = choose_judges(fields)
+    method = choose_method(fields, judges)[0]
+    save(folder, Project(method=method, settings=settings, minutes=minutes, judged_by=judges), fields)
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    """Return width and height of the picture in a file; None if training cannot read it."""
+    try:
+        height, width = read_image(path).shape[:2]
+    except UserError:
+        return None
+    return width, height
 
 
 def _path(path: Path, image: Image, index: Index) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QMessageBox
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Places = dict[str, tuple[Image, Index]]
 
 POLL_MS = 100
+PASSING = ("progress", "epoch", "found")
+"""Kinds of messages that need not be told to a panel that was opened later."""
+
 QUESTION = "A training is running. Stop it and close?"
 LATER = "It can be gone on with later."
 NOTHING = "No round is over yet, so nothing of it is kept."
@@ -35,10 +38,12 @@ class TrainJob(QObject):
         Each message of `bloodfilm.training.worker`.
     rows : list of dict
         What each epoch told.
+    story : list of dict
+        The messages so far that say how it went: notes and the end.
     places : dict
         The layer and the index in it of each picture that the window shows, by full path.
     model : str
-        Name of the model that came of it, among `bloodfilm.weights.available`.
+        Name of the model that came of it, among `bloodfilm.weights.available`; none if it could not be put there.
     over : bool
         If no more comes.
     """
@@ -49,8 +54,9 @@ class TrainJob(QObject):
         super().__init__(window)
         self.folder, self.places = folder, places
         self.rows: list[dict[str, float]] = rows_done(folder)
+        self.story: list[dict[str, Any]] = []
         self.model = ""
-        self.over = self.paused = self.stopping = False
+        self.over = self.paused = self.stopping = self._learns = False
         self._window = window
         self._process = TrainingProcess(folder)
         self._timer = QTimer(self)
@@ -60,27 +66,45 @@ class TrainJob(QObject):
 
     @classmethod
     def of(cls, window: QMainWindow) -> TrainJob | None:
-        """Return the training that runs in `window`."""
-        return next((job for job in window.findChildren(cls) if not job.over), None)
+        """Return the latest training of `window`, which may be over."""
+        return next(reversed(window.findChildren(cls)), None)
 
     def _poll(self) -> None:
         for message in self._process.messages():
+            self._learns = self._learns or message["kind"] in PASSING
             if message["kind"] == "epoch":
                 self.rows.append(message["row"])
             if message["kind"] == "trained" and message["weights"]:
-                self.model = keep(Path(message["weights"]), self.folder.name)
+                self._keep(Path(message["weights"]))
             if message["kind"] in LAST:
                 self._end()
-            self.told.emit(message)
+            self._tell(message)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        if message["kind"] not in PASSING:
+            self.story.append(message)
+        self.told.emit(message)
+
+    def _keep(self, weights: Path) -> None:
+        try:
+            self.model = keep(weights, self.folder.name)
+        except OSError as error:
+            text = f"It could not be put in the list of models ({error.strerror or error}): open it as a file."
+            self._tell({"kind": "note", "text": text})
 
     def pause(self, paused: bool) -> None:
         self.paused = paused
         self._process.send("pause" if paused else "go")
 
     def stop(self) -> None:
-        """Stop after the step in hand, and keep the best."""
+        """Stop after the step in hand, and keep the best; at once if there was no step yet."""
         self.stopping = True
-        self._process.send("stop")
+        if self._learns:
+            self._process.send("stop")
+            return
+        self._end()
+        self._tell({"kind": "trained", "weights": None, "stopped": True})
+        self._tell({"kind": "done", "scores": {}})
 
     def show(self, name: str) -> None:
         """Ask for what is found on the field of that name after each epoch."""
@@ -105,5 +129,5 @@ class TrainJob(QObject):
                 event.ignore()
                 return True
             self.close()
-            self.told.emit({"kind": "refused", "text": f"The training was ended. {kept}"})
+            self._tell({"kind": "refused", "text": f"The training was ended. {kept}"})
         return super().eventFilter(watched, event)

@@ -33,6 +33,7 @@ from bloodfilm.napari.tuning.fields import (
     show_only,
 )
 from bloodfilm.napari.tuning.suggestions import MAX_SEARCHED, Suggestions
+from bloodfilm.training.regions import joined, labelled
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -58,7 +59,7 @@ class LabelSection(QWidget):
     labelled : list of Labelled
         What is labelled on the chosen pictures.
     model, device : str
-        With what regions are suggested.
+        With what regions are suggested; `search_with` sets the model.
     """
 
     changed = Signal()
@@ -98,10 +99,9 @@ class LabelSection(QWidget):
         self.draw_cells.setToolTip("Draw a box around each white cell; the keys of the Review panel name it.")
         self.draw_cells.clicked.connect(self._on_draw_cells)
         self.suggest = QPushButton("Suggest where to label next")
-        self.suggest.setToolTip(
-            f"Search the pictures, of a stack at most {MAX_SEARCHED}, and mark the {PATCHES} parts that would teach "
-            "the model most."
-        )
+        self.searches = QLabel()
+        self.searches.setTextFormat(Qt.TextFormat.PlainText)
+        self.searches.setWordWrap(True)
         self.suggest.clicked.connect(self._on_suggest)
         self.words = QLabel(HINT)
         self.words.setWordWrap(True)
@@ -115,6 +115,7 @@ class LabelSection(QWidget):
         layout.addWidget(self.pictures)
         layout.addLayout(row(self.open, self.draw_region, self.draw_cells))
         layout.addWidget(self.suggest)
+        layout.addWidget(self.searches)
         layout.addWidget(self.words)
         self.choice.setLayout(row(self.go, self.accept, self.skip))
         self.choice.hide()
@@ -131,16 +132,17 @@ class LabelSection(QWidget):
 
     @property
     def image(self) -> Image | None:
-        """The picture that the user works on: the selected one, that of the selected cells, or the first."""
+        """The picture that the user works on: the selected one, that of the selected cells, or the uppermost.
+
+        One that is shown goes before one that is hidden.
+        """
         active = self.viewer.layers.selection.active
         images = self.images
-        if active in images:
-            return active
-        below = [image for image in images if active in layers_on(self.viewer, image)]
-        return next(iter([*below, *images]), None)
+        chosen = [image for image in images if active == image or active in layers_on(self.viewer, image)]
+        return next(iter(sorted([*chosen, *reversed(images)], key=lambda image: not image.visible)), None)
 
     def _on_layers(self) -> None:
-        """Keep the list of pictures, and listen to all layers of shapes."""
+        """Keep the list of pictures, and listen to all layers."""
         ticked = {
             id(self.pictures.item(n).data(LAYER)): self.pictures.item(n).checkState()
             for n in range(self.pictures.count())
@@ -155,10 +157,9 @@ class LabelSection(QWidget):
                 self.pictures.addItem(item)
         self.pictures.blockSignals(False)
         for layer in self.viewer.layers:
-            if isinstance(layer, napari.layers.Shapes) and layer not in self._watched:
-                layer.events.data.connect(self._on_data)
-                layer.events.features.connect(self._on_data)
-                layer.events.visible.connect(self._on_data)
+            if layer not in self._watched:
+                for event in _telling(layer):
+                    event.connect(self._on_data)
                 self._watched.append(layer)
         self._watched = [layer for layer in self._watched if layer in self.viewer.layers]
         self.suggestions.forget_removed()
@@ -192,7 +193,6 @@ class LabelSection(QWidget):
 
     def _on_picture(self, item: QListWidgetItem) -> None:
         show_only(self.viewer, item.data(LAYER))
-        self.viewer.layers.selection.active = item.data(LAYER)
 
     def _on_draw_region(self) -> None:
         self._draw(add_regions, "Drag a rectangle over a part of the picture that you will label in full.")
@@ -210,10 +210,22 @@ class LabelSection(QWidget):
         if image is None:
             self.words.setText("Open a picture first, and tick it.")
             return
+        if not image.visible:
+            show_only(self.viewer, image)
         layer = layer_for(self.viewer, image)
+        layer.visible = True
         self.viewer.layers.selection.active = layer
         layer.mode = "add_rectangle"
         self.words.setText(told)
+
+    def search_with(self, model: str) -> None:
+        """Let `model`, a name or a file, suggest regions from now on."""
+        self.model = model
+        self.searches.setText(f"Suggestions come from {Path(model).name}.")
+        self.suggest.setToolTip(
+            f"{model} searches the pictures, of a stack at most {MAX_SEARCHED}, and the {PATCHES} parts that would "
+            "teach it most are marked. That is the model to start from, after a training the new one."
+        )
 
     def _on_suggest(self) -> None:
         self.suggest.setEnabled(False)
@@ -263,8 +275,15 @@ class LabelSection(QWidget):
         self.viewer.layers.events.inserted.disconnect(self._on_layers)
         self.viewer.layers.events.removed.disconnect(self._on_layers)
         for layer in self._watched:
-            for event in (layer.events.data, layer.events.features, layer.events.visible):
+            for event in _telling(layer):
                 event.disconnect(self._on_data)
+
+
+def _telling(layer: Any) -> list[Any]:
+    """Return the events of a layer after which what is labelled, or how it is called, may be another."""
+    if isinstance(layer, napari.layers.Shapes):
+        return [layer.events.data, layer.events.features, layer.events.visible]
+    return [layer.events.name] if isinstance(layer, napari.layers.Image) else []
 
 
 def row(*widgets: QWidget) -> QHBoxLayout:
@@ -278,7 +297,7 @@ def row(*widgets: QWidget) -> QHBoxLayout:
 
 def _told(fields: list[Any]) -> str:
     cells = sum(int(field.looked_at(field.cells.boxes).sum()) for field in fields)
-    regions = sum(1 if field.labelled_regions is None else len(field.labelled_regions) for field in fields)
+    regions = sum(len(joined(labelled(field))) for field in fields)
     if not regions:
         return "nothing labelled"
     return f"{_count(regions, 'region')}, {_count(cells, 'cell')}"

@@ -29,7 +29,7 @@ class Options(QWidget):
     Attributes
     ----------
     changed : Signal()
-        Model or device is another.
+        The user chose a model.
     """
 
     changed = Signal()
@@ -41,7 +41,6 @@ class Options(QWidget):
         self.model.chosen.connect(self._on_model)
         self.device = QComboBox()
         self.device.addItems(DEVICES)
-        self.device.activated.connect(lambda: self.changed.emit())
         self.rounds = _number(usual.epochs, 1, 10_000)
         self.minutes = QDoubleSpinBox()
         self.minutes.setRange(0, 24 * 60)

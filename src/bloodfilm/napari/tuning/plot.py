@@ -60,7 +60,8 @@ def _plot(name: str) -> pg.PlotWidget:
     plot.setMouseEnabled(False, False)
     plot.setMenuEnabled(False)
     plot.hideButtons()
-    plot.getAxis("left").enableAutoSIPrefix(False)
+    for side in ("left", "bottom"):
+        plot.getAxis(side).enableAutoSIPrefix(False)
     plot.getAxis("left").setWidth(48)
     plot.showGrid(y=True, alpha=0.2)
     return plot

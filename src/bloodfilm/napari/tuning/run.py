@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from bloodfilm.napari.tuning.job import TrainJob
 from bloodfilm.napari.tuning.label import row
 from bloodfilm.napari.tuning.plot import TrainPlot, total_loss
 from bloodfilm.napari.tuning.result import TrainResult
-from bloodfilm.training.project import Project, read_project, rows_done
+from bloodfilm.training.project import Project, read_project, rounds_done
 
 ERROR = "#ff6b6b"
 
@@ -25,13 +26,13 @@ class RunSection(QWidget):
     ----------
     begun, gone_on : Signal()
         The user wants to begin a training, or go on with the one that was stopped.
-    ended : Signal()
-        A training is over, however it ended.
+    ended : Signal(str)
+        A training is over, however it ended; the name of the model that came of it, if one did.
     found : Signal(str, list)
         What is found (boxes) on a picture, by its full path.
     """
 
-    begun, gone_on, ended = Signal(), Signal(), Signal()
+    begun, gone_on, ended = Signal(), Signal(), Signal(str)
     found = Signal(str, object)
 
     def __init__(self) -> None:
@@ -45,6 +46,7 @@ class RunSection(QWidget):
         self.pause.clicked.connect(self._on_pause)
         self.stop.clicked.connect(self._on_stop)
         self.go_on = QPushButton()
+        self.go_on.setToolTip("Goes on with the labels that it began with. Train begins anew, with those drawn now.")
         self.go_on.clicked.connect(lambda: self.gone_on.emit())
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
@@ -70,7 +72,7 @@ class RunSection(QWidget):
         self.note.hide()
 
     def follow(self, job: TrainJob) -> None:
-        """Show how `job` goes."""
+        """Show how `job` goes, or went."""
         self.job = job
         job.told.connect(self._on_message)
         self._project = read_project(job.folder)
@@ -85,13 +87,15 @@ class RunSection(QWidget):
         self.pause.setEnabled(not job.stopping)
         self.stop.setEnabled(not job.stopping)
         self.say("Starting…" if not job.rows else _told(job.rows[-1]))
+        for message in job.story:
+            self._on_message(message)
 
     def offer(self, folder: Path | None) -> None:
         """Offer to go on with the training in `folder`."""
         self.go_on.setVisible(folder is not None and self.job is None)
         if folder is not None:
-            done, whole = len(rows_done(folder)), read_project(folder).settings.epochs
-            self.go_on.setText(f"Continue {folder.name} (round {done} of {whole})")
+            done, whole = rounds_done(folder), read_project(folder).settings.epochs
+            self.go_on.setText(f"Continue {folder.name}\nwith its own labels (round {done} of {whole})")
 
     def let_go(self) -> None:
         """Stop following; the training goes on."""
@@ -114,10 +118,10 @@ class RunSection(QWidget):
 
     def _on_stop(self) -> None:
         assert self.job is not None
-        self.job.stop()
         self.pause.setEnabled(False)
         self.stop.setEnabled(False)
         self.say("Stopping…")
+        self.job.stop()
 
     def _on_message(self, message: dict[str, Any]) -> None:
         getattr(self, f"_on_{message['kind']}")(message)
@@ -125,13 +129,13 @@ class RunSection(QWidget):
     def _on_progress(self, message: dict[str, Any]) -> None:
         row = message["row"]
         assert self.job is not None
-        left = row["seconds_left"]
         whole = self._project.settings.epochs
         self.progress.setValue(round(1000 * row["epoch"] / whole))
         if not self.job.stopping and not self.job.paused:
             pseudo = row.get("pseudo_labels", float("nan"))
             more = f", {pseudo:.1f} pseudo-labels a picture" if pseudo == pseudo else ""
-            self.say(f"Round {int(row['epoch']) + 1} of {whole}, loss {total_loss(row):.3f}{more}, {_time(left)} left")
+            left = "judging it" if row["epoch"] == int(row["epoch"]) else f"{_time(row['seconds_left'])} left"
+            self.say(f"Round {math.ceil(row['epoch'])} of {whole}, loss {total_loss(row):.3f}{more}, {left}")
 
     def _on_epoch(self, message: dict[str, Any]) -> None:
         assert self.job is not None
@@ -147,9 +151,10 @@ class RunSection(QWidget):
     def _on_trained(self, message: dict[str, Any]) -> None:
         assert self.job is not None
         if message["weights"] is None:
-            self.say("Stopped before the first round was over: nothing was learned yet.")
+            self.say("Stopped before a round was over: nothing new was learned.")
             return
-        self.say(f"{'Stopped' if message['stopped'] else 'Trained'}. The best weights are kept as {self.job.model}.")
+        kept = self.job.model or message["weights"]
+        self.say(f"{'Stopped' if message['stopped'] else 'Trained'}. The best weights are kept as {kept}.")
 
     def _on_done(self, message: dict[str, Any]) -> None:
         assert self.job is not None
@@ -165,10 +170,11 @@ class RunSection(QWidget):
 
     def _end(self) -> None:
         assert self.job is not None
+        model = self.job.model
         self.running.hide()
         self.train.setEnabled(True)
         self.let_go()
-        self.ended.emit()
+        self.ended.emit(model)
 
 
 def _told(last: dict[str, float]) -> str:
