@@ -274,7 +274,7 @@ def test_tiles_are_searched_on_request(detect: Callable[..., Path], write_pictur
         (("detect", "nowhere", "--out", "out"), "nowhere: no such file or folder"),
         (("detect", ".", "--out", "out"), "There is no picture in"),
         (("detect", ".", "--out", "out", "--format", "coco,xml"), "--format xml: give one or more of coco,csv"),
-        (("train", "nowhere.json", "--out", "out"), "nowhere.json: No such file"),
+        (("train", "nowhere.json", "--out", "out"), "nowhere.json: no such folder, json file or zip"),
         (
             ("train", "nowhere.json", "--out", "out", "--method", "magic"),
             "--method magic: give one of attridet",

@@ -32,7 +32,7 @@ def test_fields_of_one_patient_are_drawn_together(annotated: Annotated) -> None:
 
 
 def test_one_patient_has_no_interval(annotated: Annotated) -> None:
-    fields = [of("4", annotated()) for _ in range(3)]
+    fields = [of("4", annotated(name=f"{n}.png")) for n in range(3)]
     assert np.isnan(evaluate(fields, fields)["detection"]["ap50_interval"]).all()
 
 

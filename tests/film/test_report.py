@@ -59,8 +59,10 @@ def drawn(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def random_file(fields: list[Field], tmp_path: Path) -> Path:
-    write_coco(tmp_path / "random.json", fields)
-    return tmp_path / "random.json"
+    path = tmp_path / "apart" / "random.json"
+    path.parent.mkdir()
+    write_coco(path, fields)
+    return path
 
 
 def run(*arguments: object, status: int = 0) -> str:

@@ -60,7 +60,7 @@ class AdaptSettings:
     sure, possible : float
         Scores from which on there is a cell, and below which there is none; in between it is unknown.
     only_if_surer : bool
-        Change colours only if the model then finds fewer cells of which it is unknown if they are.
+        Change colours only if the model then doubts fewer of its finds, and keeps half of those that it is sure of.
     """
 
     stain: Literal["reinhard", "macenko"] | None = "reinhard"
@@ -172,27 +172,27 @@ def _colours(init: str | Path, ways: AdaptSettings, source: Sequence[Field], tar
     """Return the map of colours that `ways` ask for; None if the model is no surer of what it finds with it.
 
     A wrong map costs more than a right one gains: where most cells are found anyway, the means and deviations of two
-    sets differ by what they show. What is doubted most, finds with scores between `possible` and `sure`, tells it
-    without labels.
+    sets differ by what they show. Without labels two things tell: with a right map the model doubts fewer of its finds,
+    and it does not lose most of those that it was sure of.
     """
     colours = fit_stain(ways, source, target)
     if colours is None or not ways.only_if_surer:
         return colours
     chosen = np.linspace(0, len(target) - 1, min(len(target), ASKED)).astype(int)
     pictures = [target[row] for row in chosen]
-    mapped, plain = (_doubted(init, colour, pictures, ways) for colour in (colours, None))
-    if mapped < plain:
+    (doubted, sure), (doubted_before, sure_before) = (_finds(init, each, pictures, ways) for each in (colours, None))
+    if doubted < doubted_before and sure >= sure_before / 2:
         return colours
     warnings.warn(f"Colours stay as they are: with {ways.stain} it would be no surer of what it finds.", stacklevel=3)
     return None
 
 
-def _doubted(init: str | Path, colours: Stain | None, fields: Sequence[Field], ways: AdaptSettings) -> int:
-    """Return how many cells the model `init` finds, of which it is not sure, on pictures mapped by `colours`."""
+def _finds(init: str | Path, colours: Stain | None, fields: Sequence[Field], ways: AdaptSettings) -> tuple[int, int]:
+    """Return how many finds of the model `init` are doubted, and how many sure, on pictures mapped by `colours`."""
     network, card = load(init)
     detector = Detector.from_network(network, card.model_copy(update={"stain": colours}), torch.device("cpu"))
     scores = np.concatenate([detector.detect(read_image(field.path), ways.possible).scores for field in fields])
-    return int((scores < ways.sure).sum())
+    return int((scores < ways.sure).sum()), int((scores >= ways.sure).sum())
 
 
 def balanced(source: Sequence[Field], target: Sequence[Field]) -> list[Field]:
