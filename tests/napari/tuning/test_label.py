@@ -60,3 +60,4 @@ def test_one_drawn_shape_is_one_region(section: LabelSection, kind: str) -> None
 def test_a_picture_that_is_renamed_is_listed_by_its_new_name(section: LabelSection, qtbot) -> None:
     section.viewer.layers["one"].name = "slide 7"
     qtbot.waitUntil(lambda: section.pictures.item(0).text().endswith(": slide 7"))
+    assert section.pictures.count() == len(section.images)
