@@ -26,6 +26,7 @@ from torchvision.transforms import v2
 
 from bloodfilm import Cells, Field, read_coco, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
+from bloodfilm.detection.devices import resolve_device
 from bloodfilm.detection.letterbox import fit, resize
 from recipe import FIELDS, MICROSCOPES, shown
 
@@ -71,6 +72,7 @@ def train_yolo11n(
         name=out.name,
         exist_ok=True,
         plots=False,
+        val=False,
         workers=1,
         pretrained=False,
         cache="ram",
@@ -101,13 +103,15 @@ def train_retinanet(
     fields: Sequence[Field], validation: Sequence[Field], out: Path, epochs: int, image_size: int, seed: int
 ) -> Path:
     torch.manual_seed(seed)
-    model = retinanet().train()
+    device = resolve_device()
+    model = retinanet().to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.02)
     batches = [batch for _ in range(epochs) for batch in torch.randperm(len(fields)).split(8)]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=len(batches), pct_start=0.1)
     for batch in batches:
-        images, targets = zip(*(_sample(fields[row], image_size) for row in batch), strict=True)
-        with torch.autocast("cpu", torch.bfloat16):
+        samples = [_sample(fields[row], image_size, device) for row in batch]
+        images, targets = zip(*samples, strict=True)
+        with torch.autocast(device.type, torch.bfloat16):
             losses = model(list(images), list(targets))
         torch.stack(list(losses.values())).sum().backward()
         nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -122,27 +126,31 @@ def train_retinanet(
 FLIPS = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), v2.ToDtype(torch.float32, scale=True)])
 
 
-def _sample(field: Field, side: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def _sample(field: Field, side: int, device: torch.device) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     size = fit((field.height, field.width), side)
     image = tv_tensors.Image(resize(read_image(field.path), size))
     stretch = np.array([size[1] / field.width, size[0] / field.height] * 2, np.float32)
     boxes = tv_tensors.BoundingBoxes(field.cells.boxes * stretch, format="XYXY", canvas_size=image.shape[1:])
     image, boxes = FLIPS(image, boxes)
-    labels = torch.ones(len(boxes), dtype=torch.int64)
-    return image.as_subclass(torch.Tensor), {"boxes": boxes.as_subclass(torch.Tensor), "labels": labels}
+    labels = torch.ones(len(boxes), dtype=torch.int64, device=device)
+    return image.as_subclass(torch.Tensor).to(device), {
+        "boxes": boxes.as_subclass(torch.Tensor).to(device),
+        "labels": labels,
+    }
 
 
 def find_with_retinanet(weights: Path) -> Find:
     saved = torch.load(weights, weights_only=True)
-    model = retinanet().eval()
+    device = resolve_device()
+    model = retinanet().to(device).eval()
     model.load_state_dict(saved["state"])
 
     @torch.inference_mode()
     def find(field: Field) -> Cells:
         size = fit((field.height, field.width), saved["image_size"])
-        found = model([resize(read_image(field.path), size).float() / 255])[0]
+        found = model([resize(read_image(field.path), size).to(device).float() / 255])[0]
         back = np.array([field.width / size[1], field.height / size[0]] * 2, np.float32)
-        return _solid(found["boxes"].numpy() * back, found["scores"].numpy())
+        return _solid(found["boxes"].cpu().numpy() * back, found["scores"].cpu().numpy())
 
     return find
 

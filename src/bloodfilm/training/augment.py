@@ -100,7 +100,8 @@ def vignette(images: Tensor, generator: torch.Generator) -> Tensor:
 def add_noise(images: Tensor, generator: torch.Generator) -> Tensor:
     """Add noise of a camera sensor with a deviation of up to 0.05."""
     strength = 0.05 * torch.rand(len(images), 1, 1, 1, generator=generator).to(images)
-    noise = torch.randn(images.shape, generator=generator).to(images)
+    own = torch.Generator(images.device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    noise = torch.randn(images.shape, generator=own, device=images.device)
     return (images + strength * noise).clamp(0, 1)
 
 

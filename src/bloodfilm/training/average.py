@@ -23,8 +23,9 @@ class Average(Generic[Network]):
     def update(self, network: Network) -> None:
         self.updates += 1
         keep = self.decay * (1 - math.exp(-self.updates / self.ramp))
-        for mean, now in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(now.to(mean), 1 - keep)
-            else:
-                mean.copy_(now)
+        states = self.network.state_dict().values(), network.state_dict().values()
+        mean, now = ([state for state in part if state.is_floating_point()] for part in states)
+        torch._foreach_lerp_(mean, now, 1 - keep)
+        for counted, count in zip(*states, strict=True):
+            if not count.is_floating_point():
+                counted.copy_(count)

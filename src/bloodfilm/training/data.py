@@ -149,9 +149,10 @@ class FieldDataset(Dataset[Sample]):
         left, top, right, bottom = random.choice(views(field)) * stretch.numpy() if aimed else (0, 0, width, height)
         across = Axis(random, width, window.x1 - window.x0, mirrored, (left, right))
         down = Axis(random, height, window.y1 - window.y0, mirrored, (top, bottom))
-        image = image[:, down.pixels][:, :, across.pixels]
-        image[:, ~down.inside] = PAD
-        image[:, :, ~across.inside] = PAD
+        image = torch.from_numpy(
+            image.numpy().take(down.pixels, 1).take(across.pixels, 2)
+        )  # torch takes 7 times as long
+        image.masked_fill_(~(down.inside[:, None] & across.inside), PAD)
         labels = self.labels(field)
         labels = labels._replace(boxes=labels.boxes * stretch, unknown=labels.unknown * stretch)
         copies = [copy_of(labels, across, x, down, y) for x in across.copies for y in down.copies]
