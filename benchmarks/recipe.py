@@ -12,7 +12,6 @@ from bloodfilm.vocabulary import UNKNOWN
 
 FIELDS = Settings(epochs=15, image_size=416, batch=8, learning_rate=1.5e-3, workers=1)
 MICROSCOPES = replace(FIELDS, epochs=20, learning_rate=1e-3, warm_up=0.5, mirrored=0.5, scale=(0.25, 1.4))
-READINGS = replace(FIELDS, epochs=30, batch=16, mosaic=0.0, keep_detection=True)
 REPEATED = {"chula-negatives": 5}
 """How often a source is shown in an epoch, if not once: films without white cells are few."""
 

@@ -4,9 +4,9 @@
 
 goes through all stages: fields (boxes and types, from scratch, each field about as it is), microscopes (the same at
 all scales and squeezes, in crowds, with red cells and platelets), crops (boxes for the WBCAtt crops by that detector),
-readings (types and attributes from fields and crops; boxes stay), and ship (calibrated on validation fields, with its
-card). Runs unchanged on CPU and CUDA. What was done before is not done
-again, and a training that was stopped goes on where it was; the curves are in ``build/NAME/*/log.csv``.
+readings (types and attributes of cells cut out of fields and crops; boxes stay), and ship (calibrated on validation
+fields, with its card). Runs unchanged on CPU and CUDA. What was done before is not done again, and a training of the
+first two stages that was stopped goes on where it was; their curves are in ``build/NAME/*/log.csv``.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, save
 from bloodfilm.training.finish import finish
 from bloodfilm.training.loop import STATE, train
-from bloodfilm.training.settings import Settings
+from bloodfilm.training.readings import cut_out, teach_readings
+from bloodfilm.training.settings import ReadingSettings, Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
-from recipe import FIELDS, MICROSCOPES, READINGS, named, shown, single_cells
+from recipe import FIELDS, MICROSCOPES, named, shown, single_cells
 
 SHIPPED = {"wbc-n": "n", "wbc-s": "s"}
+
+
+def report(row: dict[str, float]) -> None:
+    print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
 
 
 def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
@@ -44,7 +49,7 @@ def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
         settings,
         resume=(out / STATE).exists(),
         singles=single_cells(fields) if settings.mirrored else [],
-        report=lambda row: print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True),
+        report=report,
     )
     return out / "last.safetensors"
 
@@ -69,6 +74,17 @@ def box_crops(data: Path, weights: str | Path, split: str, out: Path, device: st
     boxed.write_text(json.dumps(content | {"images": images, "annotations": kept}))
     print(f"{len(kept)} of {len(content['images'])} crops boxed", flush=True)
     return boxed
+
+
+def teach(detector: str | Path, fields: list[Field], out: Path, device: str) -> Path:
+    """Teach the network at `detector` types and attributes of the cells of `fields`; boxes and scores stay."""
+    if not out.exists():
+        network, card = load(detector)
+        cells = cut_out(fields, card.image_size)
+        print(f"{out}: {len(cells.codes)} cells", flush=True)
+        network = teach_readings(network, cells, ReadingSettings(device=device), report)
+        save(out, network, card.model_copy(update={"calibration": {}}))
+    return out
 
 
 def ship(name: str, data: Path, weights: Path, crops: Path, target: Path, detector: Path | None) -> None:
@@ -109,8 +125,7 @@ def main() -> None:
         settings = replace(MICROSCOPES, init=str(begun), device=args.device)
         detector = run(shown(fields), args.data, out / "microscopes", settings)
     boxed = box_crops(args.data, detector, "train", out, args.device)
-    settings = replace(READINGS, init=str(detector), device=args.device)
-    readings = run(named(fields) + read_coco(boxed), args.data, out / "readings", settings)
+    readings = teach(detector, named(fields) + read_coco(boxed), out / "readings.safetensors", args.device)
     held_out = box_crops(args.data, detector, "val", out, args.device)
     ship(args.name, args.data, readings, held_out, args.target / f"{args.name}.safetensors", args.detector)
 

@@ -11,25 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.detection.detector import LOWEST_SCORE, Detector
+from bloodfilm.detection.detector import Detector
 from bloodfilm.errors import PictureError, UserError
-from bloodfilm.evaluation.attributes import score_attributes
-from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card, Stain, load, read_card, save
-from bloodfilm.synth import draw_field
 from bloodfilm.training.average import Average
 from bloodfilm.training.loop import train
 from bloodfilm.training.method import Step
 from bloodfilm.training.settings import Settings
 from bloodfilm.training.supervised import Supervised
 from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
-from bloodfilm.weights import DEFAULT_MODEL
 
 SCORES = ("ap50", "ap", "recall", "false_per_field")
 LOSSES = ("box", "objectness", "class", "types", "attributes")
@@ -295,33 +290,6 @@ def test_an_average_moves_towards_the_network_and_slows_down() -> None:
     assert gaps[1] == pytest.approx(0.998 * (1 - np.exp(-0.01)), rel=1e-3)
     assert gaps == sorted(gaps, reverse=True)
     assert not average.network.weight.requires_grad
-
-
-def test_boxes_can_be_kept_while_types_and_attributes_are_learnt(fields: list[Field], tmp_path: Path) -> None:
-    train(fields, fields[:1], tmp_path / "a", settings(epochs=1))
-    first = tmp_path / "a" / "last.safetensors"
-    train(fields, fields[:1], tmp_path / "b", settings(epochs=1, init=str(first), keep_detection=True))
-    before, after = load_file(first), load_file(tmp_path / "b" / "last.safetensors")
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed
-    assert all(name.startswith("attributes.") for name in changed)
-
-
-def test_where_boxes_are_kept_the_best_readings_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bloodfilm.training.loop.ENOUGH_TO_SELECT", 1)
-    fields = []
-    for seed in range(2):
-        picture, cells = draw_field(320, 240, 3, seed)
-        Image.fromarray(picture).save(tmp_path / f"{seed}.png")
-        fields.append(Field(tmp_path / f"{seed}.png", cells, 320, 240))
-    rows: list[dict[str, float]] = []
-    options = settings(epochs=4, image_size=320, learning_rate=0.03, init=DEFAULT_MODEL, keep_detection=True)
-    best = Detector(train(fields, fields, tmp_path / "run", options, report=rows.append), "cpu")
-    assert len({row["ap50"] for row in rows}) == 1
-    assert len({row["macro_f1"] for row in rows}) > 1
-    found = [best.detect(read_image(field.path), LOWEST_SCORE) for field in fields]
-    scores = [score["macro_f1"] for score in score_attributes(found, fields, LOWEST_SCORE).values() if score["cells"]]
-    assert np.mean(scores) == pytest.approx(max(row["macro_f1"] for row in rows))
 
 
 def test_a_run_that_is_over_is_not_calibrated_again(two_epochs: Path, fields: list[Field], tmp_path: Path) -> None:

@@ -74,9 +74,8 @@ def train(
 ) -> Path:
     """Train on `fields` by `method`, by default `Supervised`, and keep the weights that score best on `validation`.
 
-    Best is the highest mean of AP50 and AP; with `Settings.keep_detection` the highest mean macro-F1 of types
-    and attributes. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights count as the best. In the
-    end the best ones are calibrated on `validation` and told what is usual (`finish`).
+    Best is the highest mean of AP50 and AP. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights
+    count as the best. In the end the best ones are calibrated on `validation` and told what is usual (`finish`).
     What the network that a run begins with says of red cells and platelets is kept if no field labels them (`Memory`).
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
@@ -108,7 +107,7 @@ def train(
         raise UserError(f"{out} already holds a run: resume it, or choose another folder.")
     if resume and not begun:
         raise UserError(f"{out} holds no run to resume; its {STATE} is missing.")
-    method = method or Supervised(detection=not settings.keep_detection)
+    method = method or Supervised()
     return _Run(fields, validation, out, settings, method, report, progress, singles).go(resume, cancelled)
 
 
@@ -139,9 +138,7 @@ class _Run:
         self.network = network.to(memory_format=torch.channels_last)
         self.method = method.to(self.fabric.device)
         kinds = unlabelled_kinds(fields, len(self.card.auxiliary)) if settings.init else []
-        self.memory = Memory(network.to(self.fabric.device), kinds) if kinds and not settings.keep_detection else None
-        if settings.keep_detection:
-            network.detector.requires_grad_(False)
+        self.memory = Memory(network.to(self.fabric.device), kinds) if kinds else None
         trained = [p for part in (self.network, self.method) for p in part.parameters() if p.requires_grad]
         weights = [p for p in trained if p.ndim > 1]
         others = [p for p in trained if p.ndim <= 1]
@@ -236,9 +233,7 @@ class _Run:
 
     def _train_epoch(self, cancelled: Callable[[], bool]) -> dict[str, float]:
         self.model.train()
-        if self.settings.keep_detection:
-            self.model.detector.eval()
-        elif self.settings.frozen:
+        if self.settings.frozen:
             frozen = self.epoch < self.settings.frozen * self.settings.epochs
             self.network.detector.backbone.requires_grad_(not frozen).train(not frozen)
         self.method.train()
@@ -303,7 +298,7 @@ class _Run:
     def _keep(self, row: dict[str, float]) -> None:
         network = self.average.network
         save(self.out / "last.safetensors", network, self.card)
-        fitness = row["macro_f1"] if self.settings.keep_detection else (row["ap50"] + row["ap"]) / 2
+        fitness = (row["ap50"] + row["ap"]) / 2
         if not (self.selects and fitness <= self.best):
             self.best = fitness
             save(self.out / "best.safetensors", network, self.card)

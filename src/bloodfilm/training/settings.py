@@ -14,10 +14,9 @@ class Settings:
 
     `init` is a model name or file to start from, which also sets the size; without it the size is n by default. Of an
     imported model all tensors are taken that fit the labels.
-    `mosaic`, `mirrored` and `scale` are those of `FieldDataset`. With `keep_detection` the boxes stay
-    exactly as those of `init`: only types and attributes are trained, on frozen features. In a share `frozen` of the
-    epochs, the first ones, the backbone stays as it was. `workers` are the processes that load pictures; with 0 each
-    picture is read once and kept in memory.
+    `mosaic`, `mirrored` and `scale` are those of `FieldDataset`. In a share `frozen` of the epochs, the first ones, the
+    backbone stays as it was. `workers` are the processes that load pictures; with 0 each picture is read once and kept
+    in memory.
     """
 
     size: Size | None = None
@@ -33,9 +32,20 @@ class Settings:
     mosaic: float = 0.5
     mirrored: float = 0.0
     scale: tuple[float, float] = (0.5, 1.4)
-    keep_detection: bool = False
     frozen: float = 0.0
     workers: int = 0
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """How to teach types and attributes from cells that are cut out."""
+
+    epochs: int = 40
+    batch: int = 64
+    device: str = "auto"
+    seed: int = 0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
 
 
 @dataclass(frozen=True)

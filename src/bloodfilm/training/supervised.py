@@ -17,18 +17,12 @@ SHAKEN = 0.06
 
 
 class Supervised(Method):
-    """AttriDet's losses; without `detection` those of types and attributes only."""
+    """AttriDet's losses."""
 
     name = "attridet"
 
-    def __init__(self, detection: bool = True) -> None:
-        super().__init__()
-        self.detection = detection
-
     def losses(self, step: Step) -> dict[str, Tensor]:
         readings = reading_losses(step.network, step.images, step.targets)
-        if not self.detection:
-            return readings
         features = step.network.detector(step.images)
         losses = detection_losses(features, step.targets, step.network.detector.detect)
         return losses | readings | step.forgetting(features)

@@ -1,0 +1,124 @@
+"""Teach a network types and attributes from boxed cells, each cut out once; what it finds stays the very same."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bloodfilm.cells import Field
+from bloodfilm.detection.devices import fastest_precision, resolve_device
+from bloodfilm.detection.letterbox import fit, resize
+from bloodfilm.io.images import read_image
+from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.reader import VIEWS, CellReader, look
+from bloodfilm.training.augment import disturb
+from bloodfilm.training.average import Average
+from bloodfilm.training.loop import Report
+from bloodfilm.training.losses import reading_loss
+from bloodfilm.training.settings import ReadingSettings
+from bloodfilm.training.supervised import shaken
+from bloodfilm.vocabulary import UNKNOWN
+
+AROUND = 3.6
+"""Side of what is cut out, in sides of the box: the widest view of a shaken box."""
+
+PATCH = 288
+"""Pixels a side of what is cut out."""
+
+REDUCED, SMALLEST = 0.4, 0.35
+"""Probability that a batch is seen at a lower magnification, and the lowest."""
+
+
+class Boxed(NamedTuple):
+    """N labelled cells: what is around each box (N, 3, 288, 288) uint8, the box square in the middle; codes (N, 1 + A).
+
+    The first code is the type, the others are the attributes.
+    """
+
+    patches: Tensor
+    codes: Tensor
+
+
+def cut_out(fields: Sequence[Field], image_size: int) -> Boxed:
+    """Cut out the cells whose type or any attribute is known, from pictures brought to `image_size`."""
+    patches, codes = [torch.empty((0, 3, PATCH, PATCH), dtype=torch.uint8)], []
+    for field in fields:
+        known = np.column_stack((field.cells.codes, field.cells.attributes))
+        rows = (known != UNKNOWN).any(1)
+        if not rows.any():
+            continue
+        image = resize(read_image(field.path), fit((field.height, field.width), image_size))[None].float()
+        boxes = torch.from_numpy(field.cells.boxes[rows]) * image_size / max(field.width, field.height)
+        rois = F.pad(boxes, (1, 0))
+        patches.append(look(image, rois, AROUND, PATCH).round().byte())
+        codes.append(known[rows])
+    return Boxed(torch.cat(patches), torch.from_numpy(np.concatenate(codes)).long())
+
+
+def teach_readings(
+    network: AttriDet, cells: Boxed, settings: ReadingSettings | None = None, report: Report | None = None
+) -> AttriDet:
+    """Return a copy of `network` whose own head, begun anew, has learned types and attributes of `cells`.
+
+    All else stays as it is. Cells are turned, shaken, reduced and disturbed at random, both views of a cell alike.
+    `report` is called with ``epoch`` and the mean ``loss`` after each epoch.
+    """
+    settings = settings or ReadingSettings()
+    device = resolve_device(settings.device)
+    torch.manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    network = copy.deepcopy(network).cpu()
+    reader = CellReader(sum(network.outputs)).to(memory_format=torch.channels_last).to(device).train()
+    optimizer = torch.optim.AdamW(reader.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    steps = math.ceil(len(cells.codes) / settings.batch)
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, epochs=settings.epochs, steps_per_epoch=steps, pct_start=0.1
+    )
+    average = Average(reader)
+    for epoch in range(settings.epochs):
+        total = 0.0
+        for rows in torch.randperm(len(cells.codes), generator=generator).chunk(steps):
+            views = _views(cells.patches[rows].to(device).float() / 255, generator)
+            with torch.autocast(device.type, enabled=fastest_precision(device) == torch.bfloat16):
+                logits = reader.read(views)
+            parts = torch.split(logits.float(), network.outputs, 1)
+            loss = reading_loss(parts, cells.codes[rows].to(device))
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            optimizer.zero_grad()
+            rate.step()
+            average.update(reader)
+            total += float(loss.detach())
+        if report:
+            report({"epoch": epoch + 1.0, "loss": total / steps})
+    network.attributes.load_state_dict(average.network.state_dict())
+    return network
+
+
+def _views(patches: Tensor, generator: torch.Generator) -> list[Tensor]:
+    """Return what `CellReader.read` takes of float `patches` (N, 3, 288, 288), each changed at random."""
+    count = len(patches)
+    across, down, swapped = (torch.rand(3, count, 1, 1, 1, generator=generator) < 0.5).to(patches.device)
+    patches = torch.where(across, patches.flip(3), patches)
+    patches = torch.where(down, patches.flip(2), patches)
+    patches = torch.where(swapped, patches.mT, patches)
+    chance, part = torch.rand(2, generator=generator).tolist()
+    if chance < REDUCED:
+        small = F.interpolate(patches, scale_factor=SMALLEST**part, mode="bilinear", antialias=True)
+        patches = F.interpolate(small, PATCH, mode="bilinear")
+    middle, half = PATCH / 2, PATCH / AROUND / 2
+    boxes = shaken(torch.tensor([[middle - half] * 2 + [middle + half] * 2]).repeat(count, 1))
+    rois = torch.cat((torch.arange(count)[:, None], boxes), 1).to(patches)
+    state = generator.get_state()
+    views = []
+    for view in VIEWS:
+        generator.set_state(state)  # all views under the same microscope
+        views.append(disturb(look(patches, rois, *view), generator))
+    return views
