@@ -8,12 +8,13 @@ import torch
 from PIL import Image
 
 from bloodfilm.cells import Cells, Field
+from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.training.readings import AROUND, PATCH, cut_out, teach_readings
 from bloodfilm.training.settings import ReadingSettings
 from bloodfilm.vocabulary import LLD, UNKNOWN
 
-QUICK = ReadingSettings(epochs=12, batch=8, device="cpu")
+QUICK = ReadingSettings(epochs=20, batch=4, device="cpu")
 PALE, DARK = (200, 160, 190), (90, 50, 140)
 
 
@@ -69,7 +70,7 @@ def test_types_and_attributes_are_learned_and_nothing_else_changes(
     before, after = network.state_dict(), taught.state_dict()
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"attributes"}
-    picture = torch.from_numpy(np.asarray(Image.open(told_by_colour[0].path))).permute(2, 0, 1)[None] / 255
+    picture = torch.from_numpy(read_image(told_by_colour[0].path)).permute(2, 0, 1)[None] / 255
     rois = torch.cat((torch.zeros(2, 1), torch.from_numpy(told_by_colour[0].cells.boxes)), 1)
     with torch.inference_mode():
         parts = taught.read(picture, rois)
