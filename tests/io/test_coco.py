@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 from bloodfilm.cells import Cells, Field, Origin, Scale
 from bloodfilm.errors import LabelError, Mended, UserError
+from bloodfilm.io.annotated import read_annotated
 from bloodfilm.io.coco import looks_like_coco, read_coco, write_coco
 from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.vocabulary import LLD, UNKNOWN, Attribute, Vocabulary
@@ -403,6 +404,27 @@ def test_boxes_are_scaled_to_a_picture_of_another_size_than_is_said(file: Path) 
     dataset = read_lld(file)
     assert dataset.fields[0].cells.boxes.tolist() == [[20, 10, 80, 20]]
     assert any("another size than it says" in line for line in dataset.report.fixed)
+
+
+@pytest.mark.filterwarnings("ignore:.*count as missing")
+def test_a_picture_of_the_same_name_elsewhere_is_another_one_if_its_size_is_not_what_is_said(file: Path) -> None:
+    for name, size in {"a.png": (200, 25), "b.png": (100, 50)}.items():
+        Pillow.new("RGB", size).save(file.parent / name)
+    images = [IMAGE | {"file_name": "gone/a.png"}, IMAGE | {"id": 2, "file_name": "gone/b.png"}]
+    write(file, images=images)
+    with pytest.warns(
+        UserWarning, match=r"1 pictures count as missing.*gone/a.png: .*a.png has 200 x 25 px instead"
+    ) as told:
+        other, same = read_coco(file)
+    assert not any(issubclass(each.category, Mended) for each in told)
+    assert (other.path, other.width, other.height) == (file.parent / "gone" / "a.png", 100, 50)
+    assert other.cells.boxes.tolist() == [[10, 20, 40, 40]]
+    assert same.path == file.parent / "b.png"
+    with pytest.warns(UserWarning, match="1 of 2 pictures are missing"):
+        assert [field.name for field in read_annotated(file)] == ["gone/b.png"]
+    dataset = read_lld(file)
+    assert [field.name for field in dataset.fields] == ["gone/b.png"]
+    assert any("1 pictures count as missing" in line for line in dataset.report.skipped)
 
 
 def test_a_picture_whose_size_cannot_be_read_keeps_what_is_said(file: Path) -> None:

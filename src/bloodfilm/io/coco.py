@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.errors import LabelError, Mended
+from bloodfilm.errors import LabelError
 from bloodfilm.io.entry import (
     ImageEntry,
     bboxes,
@@ -30,9 +30,11 @@ from bloodfilm.io.entry import (
 )
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.io.lld.attributes import lld_words
+from bloodfilm.io.lld.listing import Listed
 from bloodfilm.io.lld.names import split_named, tidy
-from bloodfilm.io.lld.pictures import Pictures, find_all, picture_folders, picture_size
+from bloodfilm.io.lld.pictures import Pictures, find_all, picture_folders
 from bloodfilm.io.merge import merge_pictures
+from bloodfilm.io.sizes import fitted
 from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind, normalise
 
 Boxes = npt.NDArray[np.float32]
@@ -81,9 +83,10 @@ def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Fie
 
     Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`, with a warning. Boxes are
     cut at the picture's edge; those without area inside it are left out, with a warning. Where a picture has another
-    size than the file says, what is said of it is scaled, with a warning. ``iscrowd`` marks
-    cells that are ignored. A picture that is listed again and again is one field. With None for `vocabulary` it is
-    the file's own, LLD's if it says none.
+    size than the file says, what is said of it is scaled, with a warning; in another folder than its name says, it is
+    another picture then, and the one that is meant counts as missing. ``iscrowd`` marks cells that are ignored. A
+    picture that is listed again and again is one field. With None for `vocabulary` it is the file's own, LLD's if it
+    says none.
 
     Red cells and platelets go to `Field.auxiliary`. A file that has such a category is taken to label all of
     them, but for the pictures that list it under LVIS's ``not_exhaustive_category_ids``.
@@ -117,7 +120,7 @@ def to_fields(
     if lost:
         raise LabelError(f"{path}: annotations belong to image {min(lost, key=str)}, which is not in images[].")
     found = find_all((image.file_name for image in content.images), find)
-    _fit(path, content, found)
+    pictures = _fit(path, content, found)
     by_image = defaultdict(list)
     for annotation, box, inside in zip(content.annotations, *_boxes(path, content), strict=True):
         if inside:
@@ -127,7 +130,7 @@ def to_fields(
     unread: list[str] = []
     fields = merge_pictures(
         _field(
-            found[image.file_name] or path.parent / image.file_name,
+            pictures[image.id] or path.parent / image.file_name,
             image,
             by_image.pop(image.id, []),
             others,
@@ -142,38 +145,17 @@ def to_fields(
     return fields
 
 
-def _fit(path: Path, content: CocoFile, found: Mapping[str, Path | None]) -> None:
-    """Scale what is said of pictures whose size is another than that in the file, and say so."""
-    sizes = {picture: _size(picture) for picture in {*found.values()}}
-    factors: dict[Any, tuple[float, float]] = {}
-    told: dict[str, str] = {}
-    for image in content.images:
-        said = image.width, image.height
-        width, height = sizes[found[image.file_name]] or said
-        if (width, height) == said:
-            continue
-        factors[image.id] = width / image.width, height / image.height
-        told[image.file_name] = f"{image.file_name}, {width} x {height} px instead of {said[0]} x {said[1]}"
-        image.width, image.height, image.scale = width, height, None
-        image.labelled_regions = image.labelled_regions and [
-            [number * factors[image.id][place % 2] for place, number in enumerate(region)]
-            for region in image.labelled_regions
-        ]
+def _fit(path: Path, content: CocoFile, found: Mapping[str, Path | None]) -> dict[int | str, Path | None]:
+    """Scale what is said of pictures that have another size; return those that are there, by their ids."""
+    listed = [(Listed(image.file_name, image.width, image.height), found[image.file_name]) for image in content.images]
+    pictures: dict[int | str, Path | None] = {}
+    factors: dict[int | str, tuple[float, float]] = {}
+    for image, (real, picture) in zip(content.images, fitted(path, listed), strict=True):
+        pictures[image.id], factors[image.id] = picture, image.resize(real.width, real.height)
     for annotation in content.annotations:
-        if annotation.image_id in factors:
-            (fx, fy), (x, y, w, h) = factors[annotation.image_id], annotation.bbox
-            annotation.bbox = x * fx, y * fy, w * fx, h * fy
-    if told:
-        count, example = len(told), next(iter(told.values()))
-        message = f"{path}: {count} pictures have another size than it says; boxes are scaled, for instance {example}."
-        warnings.warn(message, Mended, stacklevel=3)
-
-
-def _size(picture: Path | None) -> tuple[int, int] | None:
-    try:
-        return picture_size(picture) if picture else None
-    except LabelError:
-        return None
+        (fx, fy), (x, y, w, h) = factors[annotation.image_id], annotation.bbox
+        annotation.bbox = x * fx, y * fy, w * fx, h * fy
+    return pictures
 
 
 def _check_ids(path: Path, content: CocoFile) -> None:

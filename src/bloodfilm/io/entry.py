@@ -45,6 +45,16 @@ class ImageEntry(BaseModel):
     labelled_regions: list[Region] | None = None
     origin: Origin | None = None
 
+    def resize(self, width: int, height: int) -> tuple[float, float]:
+        """Take another size and scale the regions to it; return by how much boxes on the picture are scaled."""
+        factors = width / self.width, height / self.height
+        if factors != (1, 1):
+            self.width, self.height, self.scale = width, height, None
+            self.labelled_regions = self.labelled_regions and [
+                [number * factors[place % 2] for place, number in enumerate(region)] for region in self.labelled_regions
+            ]
+        return factors
+
     def to_field(self, path: Path, cells: Cells, **others: Any) -> Field:
         """Return the field at `path` with `cells`, which get the scale and the novelty of the entry."""
         regions = None if self.labelled_regions is None else region_corners(self.labelled_regions)

@@ -82,12 +82,14 @@ def find_all(names: Iterable[str], find: Callable[[str], Path | None]) -> dict[s
     for name, picture in found.items():
         folders[picture].add(folder_of(name))
     return {
-        name: picture if len(folders[picture]) == 1 or _lies_in(picture, folder_of(name)) else None
+        name: picture if len(folders[picture]) == 1 or lies_in(picture, name) else None
         for name, picture in found.items()
     }
 
 
-def _lies_in(picture: Path | None, folder: str) -> bool:
+def lies_in(picture: Path | None, name: str) -> bool:
+    """Tell if `picture` lies in the folders that `name` has before it."""
+    folder = folder_of(name)
     if picture is None or not folder:
         return picture is not None
     return picture.absolute().parent.as_posix().lower().endswith(f"/{folder.strip('/')}")
