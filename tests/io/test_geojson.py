@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as Pillow
 
 from bloodfilm.cells import Field, Scale
-from bloodfilm.errors import UserError
+from bloodfilm.errors import Mended, UserError
 from bloodfilm.io.geojson import looks_like_geojson, read_geojson, write_geojson
 from bloodfilm.vocabulary import LLD, UNKNOWN, Attribute, Vocabulary
 
@@ -188,3 +189,34 @@ def test_a_folder_with_what_macos_left_behind_is_read(field: Field, tmp_path: Pa
         (tmp_path / "out" / name).write_bytes(b"\x00\x05\x16\x07")
     assert looks_like_geojson(tmp_path / "out")
     assert [each.name for each in read_geojson(tmp_path / "out")] == ["images/field.png"]
+
+
+def test_what_is_said_of_a_picture_of_another_size_is_scaled_to_it(field: Field, tmp_path: Path) -> None:
+    regions = np.array([[0, 0, 150, 150]], np.float32)
+    scale = Scale((0.1, 0.1), 0.01, 20, True, (1, 1))
+    write_geojson(
+        tmp_path / "a.geojson",
+        [replace(field, cells=replace(field.cells, scale=scale), name="a.png", labelled_regions=regions)],
+    )
+    Pillow.new("RGB", (400, 80)).save(tmp_path / "a.png")
+    with pytest.warns(Mended, match="1 pictures have another size than it says.*a.png, 400 x 80 px instead of 200 x"):
+        (back,) = read_geojson(tmp_path / "a.geojson")
+    twice = np.array([2, 0.5, 2, 0.5])
+    assert (back.path, back.width, back.height) == (tmp_path / "a.png", 400, 80)
+    np.testing.assert_allclose(back.cells.boxes, field.cells.boxes * twice)
+    np.testing.assert_allclose(back.ignored, field.ignored * twice)
+    np.testing.assert_allclose(back.labelled_regions, regions * twice)
+    assert back.cells.scale is None
+
+
+def test_a_picture_of_the_same_name_elsewhere_is_another_one_if_its_size_is_not_what_is_said(
+    field: Field, tmp_path: Path
+) -> None:
+    write_geojson(tmp_path / "a.geojson", [replace(field, name="gone/a.png")])
+    Pillow.new("RGB", (200, 160)).save(tmp_path / "a.png")
+    assert read_geojson(tmp_path / "a.geojson")[0].path == tmp_path / "a.png"
+    Pillow.new("RGB", (400, 80)).save(tmp_path / "a.png")
+    with pytest.warns(UserWarning, match="1 pictures count as missing"):
+        (back,) = read_geojson(tmp_path / "a.geojson")
+    assert (back.path, back.width, back.height) == (tmp_path / "gone" / "a.png", 200, 160)
+    np.testing.assert_array_equal(back.cells.boxes, field.cells.boxes)

@@ -34,8 +34,10 @@ from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.entry import ImageEntry, columns, decimals, image_entry, invalid, label_files, name_of, plain
 from bloodfilm.io.files import files_below, read_labels, replacing, replacing_folder
+from bloodfilm.io.lld.listing import Listed
 from bloodfilm.io.lld.pictures import Pictures, pictures_beside
 from bloodfilm.io.polygons import rectangles
+from bloodfilm.io.sizes import fitted
 from bloodfilm.io.table import sized_fields, vocabulary_of
 from bloodfilm.palette import colours
 from bloodfilm.vocabulary import AUXILIARY, NOT_PREDICTED, UNKNOWN, UNKNOWN_CLASS, Vocabulary, auxiliary_kind
@@ -160,7 +162,8 @@ def read_geojson(path: str | Path) -> list[Field]:
     Polygons become the rectangles that hold them, those of labelled regions the rectangles that make them up, see
     `bloodfilm.io.polygons`; points, lines and holes in regions are left out, with a warning. A feature without a class
     is a cell of unknown type, one without ``score`` has the score 1. Without the member ``bloodfilm`` the picture is
-    the one of the file's name beside it, and the vocabulary `bloodfilm.io.table.vocabulary_of` the words.
+    the one of the file's name beside it, and the vocabulary `bloodfilm.io.table.vocabulary_of` the words; a picture of
+    another size than this member says is treated as by `bloodfilm.io.coco.read_coco`.
 
     Raises
     ------
@@ -181,21 +184,30 @@ def _read(path: Path, pictures: Pictures) -> Field:
     except ValidationError as error:
         raise invalid(path, error) from None
     features = [each for top in content.features for each in top.all() if each.told.objectType not in NO_CELLS]
+    entry = content.bloodfilm
+    picture, factors = _fit(path, entry, pictures) if entry else (None, (1, 1, 1, 1))
     boxes = np.array([_bounds(each) for each in features], float).reshape(-1, 4)
     with np.errstate(over="ignore"):
-        boxes = boxes.astype(np.float32)
+        boxes = (boxes * factors).astype(np.float32)
     solid = np.isfinite(boxes).all(1) & (boxes[:, :2] < boxes[:, 2:]).all(1)
     if not solid.all():
         warnings.warn(f"{path}: {(~solid).sum()} features without area, points or lines, are left out.", stacklevel=3)
-    entry = content.bloodfilm
     own = entry.vocabulary if entry else None
     kinds = np.array([_kind(each.class_name, own) for each in features], object)
     rows = [each.columns for each in compress(features, solid & (kinds == ""))]
     cells = _cells(path, boxes[solid & (kinds == "")], pd.DataFrame(columns(rows), index=range(len(rows))), entry)
     others = {kind: boxes[solid & (kinds == kind)] for kind in {*kinds}}
     if REGION in others:
-        others[REGION] = _regions(path, list(compress(features, solid & (kinds == REGION))))
-    return _field(path, pictures, entry, cells, others)
+        regions = _regions(path, list(compress(features, solid & (kinds == REGION))))
+        others[REGION] = np.asarray(regions * factors, np.float32)
+    return _field(path, pictures, picture, entry, cells, others)
+
+
+def _fit(path: Path, entry: _Entry, pictures: Pictures) -> tuple[Path | None, tuple[float, ...]]:
+    """Return the picture of `entry`, which gets its size, and by how much x0, y0, x1, y1 on it are scaled."""
+    listed = Listed(entry.file_name, entry.width, entry.height)
+    ((real, picture),) = fitted(path, [(listed, pictures.find(entry.file_name))])
+    return picture, entry.resize(real.width, real.height) * 2
 
 
 def _bounds(feature: _Feature) -> tuple[float, float, float, float]:
@@ -240,9 +252,16 @@ def _cells(path: Path, boxes: Boxes, frame: pd.DataFrame, entry: _Entry | None) 
         raise LabelError(f"{path}: {error}") from None
 
 
-def _field(path: Path, pictures: Pictures, entry: _Entry | None, cells: Cells, others: dict[str, Boxes]) -> Field:
+def _field(
+    path: Path,
+    pictures: Pictures,
+    picture: Path | None,
+    entry: _Entry | None,
+    cells: Cells,
+    others: dict[str, Boxes],
+) -> Field:
     if entry:
-        field = entry.to_field(pictures.find(entry.file_name) or path.parent / entry.file_name, cells)
+        field = entry.to_field(picture or path.parent / entry.file_name, cells)
     else:
         picture = pictures.find(path.name) or pictures.find(path.stem)
         (field,) = sized_fields(path, pictures, {picture.name if picture else path.stem: cells})

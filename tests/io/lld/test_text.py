@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bloodfilm.cells import Field
-from bloodfilm.errors import LabelError
+from bloodfilm.cells import Cells, Field
+from bloodfilm.errors import LabelError, Mended
+from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.io.lld.listing import Listed
 from bloodfilm.io.lld.text import count_columns, read_field, read_folder, text_columns
 from bloodfilm.io.lld.write import write_text
@@ -115,3 +116,38 @@ def test_a_listed_size_goes_before_that_of_the_picture(file: Path) -> None:
     file.with_suffix(".png").write_bytes(b"broken")
     field, _, _ = read_field(file, file.with_suffix(".png"), listed=Listed("a.png", 100, 50))
     assert (field.width, field.height) == (100, 50)
+
+
+def write_listed(folder: Path, name: str) -> Path:
+    """Write text of a picture of 100 x 50 px called `name`, with a table that says so."""
+    write_text(folder, [Field(Path("x"), Cells([[40, 10, 60, 15]], [3]), 100, 50, name=name)], 12)
+    return folder
+
+
+def test_boxes_fit_a_picture_of_another_size_than_is_listed(tmp_path: Path) -> None:
+    folder = write_listed(tmp_path / "labels", "a.png")
+    Image.new("RGB", (200, 25)).save(folder / "a.png")
+    with pytest.warns(
+        Mended, match="labels.pictures.csv: 1 pictures have another size than it says.*a.png, 200 x 25 px instead of"
+    ):
+        (field,) = read_folder(folder)
+    dataset = read_lld(folder)
+    assert any("another size than it says" in line for line in dataset.report.fixed)
+    for each in (field, *dataset.fields):
+        assert (each.path, each.width, each.height) == (folder / "a.png", 200, 25)
+        np.testing.assert_allclose(each.cells.boxes, [[80, 5, 120, 7.5]], atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*count as missing")
+def test_a_picture_of_the_same_name_elsewhere_is_another_one_if_its_size_is_not_listed(tmp_path: Path) -> None:
+    folder = write_listed(tmp_path / "labels", "gone/a.png")
+    Image.new("RGB", (100, 50)).save(folder / "a.png")
+    assert [field.path for field in (*read_folder(folder), *read_lld(folder).fields)] == [folder / "a.png"] * 2
+    Image.new("RGB", (200, 25)).save(folder / "a.png")
+    with pytest.warns(UserWarning, match="labels.pictures.csv: 1 pictures count as missing"):
+        (field,) = read_folder(folder)
+    for each in (field, *read_lld(folder, keep_missing=True).fields):
+        assert (each.path, each.width, each.height) == (folder / "gone" / "a.png", 100, 50)
+        np.testing.assert_allclose(each.cells.boxes, [[40, 10, 60, 15]], atol=1e-4)
+    with pytest.raises(LabelError, match="none of its 1 pictures is there"):
+        read_lld(folder)

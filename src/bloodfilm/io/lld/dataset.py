@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from bloodfilm.io.lld.names import tidy
 from bloodfilm.io.lld.pictures import pictures_in
 from bloodfilm.io.lld.regions import misfits, resolve_regions
 from bloodfilm.io.lld.report import Report
-from bloodfilm.io.lld.text import TextField, read_field
+from bloodfilm.io.lld.text import TextField, find_listed, read_field
 from bloodfilm.io.merge import merge_pictures
 from bloodfilm.vocabulary import LLD
 
@@ -177,17 +176,13 @@ def _read_json(source: Source, clean: bool, report: Report) -> Part:
 
 
 def _read_text(source: Source, report: Report) -> Part:
-    texts = [_read_listed(file, source) for file in source.files]
+    rows = [source.listing.get(file.name) for file in source.files]
+    found = find_listed(Path(str(source)), source.files, rows, lambda _, name: source.pictures.find(name))
+    texts = [read_field(file, at, listed=row) for file, (row, at) in zip(source.files, found, strict=True)]
     names = zip(source.files, texts, strict=True)
     strange = [file.name for file, text in names if Path(file.name).stem != text.field.path.stem]
     report.fix(source, "text files are written otherwise than their pictures", strange)
     return Part(source, [text.field for text in texts], texts)
-
-
-def _read_listed(file: Traversable, source: Source) -> TextField:
-    listed = source.listing.get(file.name)
-    picture = source.pictures.find(listed.name if listed else file.name)
-    return read_field(file, picture, listed=listed)
 
 
 def _resolve(parts: list[Part], reading: str | None, report: Report) -> list[str]:

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.resources.abc import Traversable
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +31,11 @@ from bloodfilm.io.lld.attributes import lld_numbers
 from bloodfilm.io.lld.listing import LISTING, Listed, read_listing
 from bloodfilm.io.lld.names import origin_of, tidy
 from bloodfilm.io.lld.pictures import picture_size, pictures_beside
+from bloodfilm.io.sizes import fitted
 from bloodfilm.vocabulary import LLD, UNKNOWN_CLASS, Vocabulary, normalise
 
 Rows = npt.NDArray[np.float64]
+F = TypeVar("F", bound=Traversable)
 
 BOX, REGION, ATTRIBUTES = slice(1, 5), slice(5, 9), slice(9, 16)
 PLACES = {
@@ -135,7 +137,7 @@ def read_field(
     cells = Cells(boxes[inside], codes=codes, attributes=attributes, vocabulary=vocabulary)  # type: ignore[arg-type]
     own = picture.name if picture else f"{Path(tidy(file.name)).stem}.png"
     name = listed.name if listed else tidy(own)
-    path = picture or Path(str(file)).with_name(Path(name).name)
+    path = picture or Path(str(file)).parent / name
     field = Field(path, cells, width, height, name=name, origin=origin_of(name))
     return TextField(field, rows[:, REGION], places[inside].tolist())
 
@@ -143,8 +145,9 @@ def read_field(
 def read_folder(folder: str | Path) -> list[Field]:
     """Read all text labels in and below `folder`; types are named by its ``classes.txt``, without one LLD's.
 
-    Pictures are beside the labels or in LLD's folders; names and sizes are those of its ``pictures.csv``. Boxes on
-    one that is neither there nor listed are taken as on 640 x 640 px, and a warning says so.
+    Pictures are beside the labels or in LLD's folders; names and sizes are those of its ``pictures.csv``, and a picture
+    of another size is treated as by `bloodfilm.io.coco.read_coco`. Boxes on one that is neither there nor listed are
+    taken as on 640 x 640 px, and a warning says so.
 
     Raises
     ------
@@ -163,10 +166,10 @@ def read_folder(folder: str | Path) -> list[Field]:
     if not files and not (folder / CLASSES).is_file() and not (folder / LISTING).is_file():
         raise LabelError(f"{folder}: there are no text labels in it.")
     places = {place: pictures_beside(place) for place in {file.parent for file in files}}
+    rows = [listing.get(file.relative_to(folder).as_posix()) for file in files]
+    found = find_listed(folder, files, rows, lambda file, name: places[file.parent].find(name))
     fields, missing = [], []
-    for file in files:
-        listed = listing.get(file.relative_to(folder).as_posix())
-        picture = places[file.parent].find(listed.name if listed else file.name)
+    for file, (listed, picture) in zip(files, found, strict=True):
         own = file.relative_to(folder).with_name(picture.name if picture else f"{file.stem}.png").as_posix()
         name = listed.name if listed else own
         field = read_field(file, picture, names, vocabulary, listed).field
@@ -179,6 +182,18 @@ def read_folder(folder: str | Path) -> list[Field]:
             stacklevel=2,
         )
     return fields
+
+
+def find_listed(
+    where: Path, files: Sequence[F], rows: Sequence[Listed | None], find: Callable[[F, str], Path | None]
+) -> list[tuple[Listed | None, Path | None]]:
+    """Return the pictures of text `files`, and what is listed of each: what fits the `rows`, see `fitted`.
+
+    Warnings tell of others; `where` is the folder of what is listed.
+    """
+    found = [find(file, row.name if row else file.name) for file, row in zip(files, rows, strict=True)]
+    fits = iter(fitted(where / LISTING, [(row, picture) for row, picture in zip(rows, found, strict=True) if row]))
+    return [next(fits) if row else (None, picture) for row, picture in zip(rows, found, strict=True)]
 
 
 def _class_names(file: Path) -> tuple[str, ...]:
