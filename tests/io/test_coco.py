@@ -446,6 +446,13 @@ def test_values_of_attributes_that_mean_nothing_are_told(file: Path) -> None:
     assert any("2 values of attributes" in line for line in read_lld(file, keep_missing=True).report.skipped)
 
 
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_utf_16_with_its_mark_is_read(file: Path, order: str) -> None:
+    file.write_bytes(f"\ufeff{write(file, images=[IMAGE | {'file_name': 'µ.png'}]).read_text()}".encode(order))
+    assert looks_like_coco(file)
+    assert [field.name for field in read_coco(file)] == ["µ.png"]
+
+
 def test_a_mark_of_utf_8_at_the_start_is_passed_over(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + write(file).read_bytes())
     assert looks_like_coco(file)

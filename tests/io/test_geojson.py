@@ -220,3 +220,10 @@ def test_a_picture_of_the_same_name_elsewhere_is_another_one_if_its_size_is_not_
         (back,) = read_geojson(tmp_path / "a.geojson")
     assert (back.path, back.width, back.height) == (tmp_path / "gone" / "a.png", 200, 160)
     np.testing.assert_array_equal(back.cells.boxes, field.cells.boxes)
+
+
+def test_utf_16_with_its_mark_is_read(field: Field, tmp_path: Path) -> None:
+    write_geojson(tmp_path / "a.geojson", [field])
+    (tmp_path / "a.geojson").write_text((tmp_path / "a.geojson").read_text(), encoding="utf-16")
+    assert looks_like_geojson(tmp_path / "a.geojson")
+    assert [back.name for back in read_geojson(tmp_path / "a.geojson")] == [field.name]

@@ -51,6 +51,14 @@ def test_a_project_comes_back_as_it_was_saved(fields: list[Field], project: Proj
     np.testing.assert_array_equal(back[0].labelled_regions, IN_PART)
 
 
+def test_a_project_that_an_editor_saved_in_utf_16_is_read(
+    fields: list[Field], project: Project, tmp_path: Path
+) -> None:
+    save(tmp_path, project, fields)
+    (tmp_path / PROJECT).write_text((tmp_path / PROJECT).read_text(), encoding="utf-16")
+    assert load(tmp_path)[0].settings == project.settings
+
+
 def test_a_project_is_not_overwritten(fields: list[Field], project: Project, tmp_path: Path) -> None:
     save(tmp_path, project, fields)
     with pytest.raises(UserError, match="go on with it"):

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import zlib
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources.abc import Traversable
@@ -43,7 +43,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def read_labels(path: Traversable) -> bytes:
-    """Return the content of a label file, which may lie in a zip; a mark of UTF-8 at its start is left out.
+    """Return the content of a label file, which may lie in a zip, as UTF-8 without a mark at its start.
+
+    It is taken for UTF-16 if it begins with the mark of that.
 
     Raises
     ------
@@ -51,7 +53,12 @@ def read_labels(path: Traversable) -> bytes:
         If it cannot be read.
     """
     try:
-        return path.read_bytes().removeprefix(BOM_UTF8)
+        content = path.read_bytes()
+        if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            content = content.decode("utf-16").encode()
+        return content.removeprefix(BOM_UTF8)
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path}: it begins as UTF-16 and is not ({error.reason}); save it as UTF-8.") from None
     except (OSError, RuntimeError, BadZipFile, zlib.error) as error:
         raise LabelError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.coco import read_coco, write_coco
-from bloodfilm.io.files import replacing
+from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.training.regions import labelled
 from bloodfilm.training.settings import Settings
 
@@ -122,8 +122,8 @@ def read_project(folder: Path) -> Project:
     """Return the project in `folder` without its fields; raises as `load`."""
     path = folder / PROJECT
     try:
-        return Project.model_validate_json(path.read_bytes())
-    except OSError:
+        return Project.model_validate_json(read_labels(path))
+    except LabelError:
         raise UserError(f"{folder} holds no training; its {PROJECT} cannot be read.") from None
     except ValidationError as error:
         first = error.errors()[0]
