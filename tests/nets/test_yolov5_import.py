@@ -311,6 +311,15 @@ def test_classes_of_lld_are_mapped_by_name(tmp_path: Path, whole: Callable[..., 
     assert found[..., others].max() < 1e-4
 
 
+def test_two_classes_that_are_one_for_lld_stay_two(
+    tmp_path: Path, whole: Callable[..., nn.Module], images: Tensor
+) -> None:
+    state, names = weights(), ["None", "Neutrophil", "Unidentified"]
+    network, card = imported(tmp_path / "a.pt", {"model": whole(state, names=names)})
+    assert (card.classes, card.vocabulary.classes) == (names, tuple(names))
+    torch.testing.assert_close(before_suppression(network, images), reference(state, images), atol=1e-4, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("options", "size"),
     [({"imgsz": 416}, 416), ({"imgsz": 417}, 640), (Namespace(imgsz=1280), 1280), ({}, 640), (None, 640)],

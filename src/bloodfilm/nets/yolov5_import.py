@@ -48,8 +48,8 @@ def import_weights(
 ) -> tuple[AttriDet, Card]:
     """Take over a detector of the YOLOv5 v6/v7 layout, and the attribute head of AttriDet's code.
 
-    No code of either file is run. Classes whose names are all in LLD's vocabulary are mapped onto it; others make a
-    vocabulary of their own, with LLD's attributes.
+    No code of either file is run. Classes whose names are all in LLD's vocabulary, each of another class, are mapped
+    onto it; others make a vocabulary of their own, with LLD's attributes.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def import_weights(
     names = _class_names(model, entries, len(state[LAST]) // 3 - 5)
     codes = [LLD.class_code(name) for name in names]
     vocabulary = LLD
-    if UNKNOWN in codes:
+    if UNKNOWN in codes or len(set(codes)) < len(codes):
         vocabulary, codes = Vocabulary(tuple(names), LLD.attributes), list(range(len(names)))
     head: Head = "none" if attributes is None else "published" if published else "exact"
     network = AttriDet(size, vocabulary, head=head).eval()
