@@ -52,6 +52,13 @@ def test_the_stairs_of_one_shape_are_one_region(fields: list[Field]) -> None:
     assert problem.box == (0, 0, 40, 96)
 
 
+def test_regions_that_overlap_are_looked_at_each_for_itself(fields: list[Field]) -> None:
+    regions = np.array([[0, 0, 48, 96], [40, 80, 60, 96], [0, 0, 48, 96]], np.float32)
+    in_part = replace(fields[0], labelled_regions=regions, cells=fields[0].cells[:1])
+    (problem,) = (each for each in check([in_part, fields[1]]) if "without a cell" in each.text)
+    assert problem.box == (40, 80, 60, 96)
+
+
 def test_cells_outside_regions_are_told_with_their_place(fields: list[Field]) -> None:
     problem = said(check([replace(fields[0], labelled_regions=LEFT), *fields[1:]]), "outside the regions")
     assert not problem.stops

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bloodfilm.cells import Field, inside
 from bloodfilm.training.project import ENOUGH_TO_HOLD_OUT
-from bloodfilm.training.regions import around, joined, labelled
+from bloodfilm.training.regions import around, drawn, labelled
 from bloodfilm.vocabulary import UNKNOWN
 
 FEW = 10
@@ -67,7 +67,7 @@ def _tell_cells(fields: Sequence[Field], chosen: Sequence[npt.NDArray[np.bool_]]
 
 
 def _check_regions(number: int, field: Field) -> Iterator[Problem]:
-    for parts in joined(field.labelled_regions) if field.labelled_regions is not None else []:
+    for parts in drawn(field.labelled_regions) if field.labelled_regions is not None else []:
         region = around(parts)
         if (region[:2] < -SLACK).any() or (region[2:] > np.array([field.width, field.height]) + SLACK).any():
             yield Problem(f"{field.name}: a region leaves the picture.", True, number, _box(region))

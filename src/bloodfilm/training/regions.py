@@ -25,12 +25,30 @@ def labelled(field: Field) -> Boxes:
 
 
 def joined(regions: Boxes) -> list[Boxes]:
-    """Return the rectangles (M, 4) of each region: those that share an edge, such as the stairs of a polygon, are one.
+    """Return the rectangles (M, 4) of each region: those that overlap or share an edge are one.
 
     What touches at a corner only is not joined.
     """
-    common = np.minimum(regions[:, None, 2:], regions[:, 2:]) - np.maximum(regions[:, None, :2], regions[:, :2])
-    touch = (common >= 0).all(2) & (common > 0).any(2)
+    common = _common(regions)
+    return _groups(regions, (common.min(2) >= 0) & (common.max(2) > 0))
+
+
+def drawn(regions: Boxes) -> list[Boxes]:
+    """Return the rectangles (M, 4) of each shape that was drawn: the stairs of a polygon, which share edges, are one.
+
+    Shapes that overlap are two, for no polygon's stairs do.
+    """
+    regions = np.unique(regions, axis=0)
+    common = _common(regions)
+    return _groups(regions, (common.min(2) == 0) & (common.max(2) > 0))
+
+
+def _common(regions: Boxes) -> Boxes:
+    """Return of any two rectangles (M, M, 2) how much of each axis is common to them, negative for a gap."""
+    return np.minimum(regions[:, None, 2:], regions[:, 2:]) - np.maximum(regions[:, None, :2], regions[:, :2])
+
+
+def _groups(regions: Boxes, touch: npt.NDArray[np.bool_]) -> list[Boxes]:
     count, group = connected_components(touch, directed=False)
     return [regions[group == number] for number in range(count)]
 

@@ -57,6 +57,14 @@ def test_one_drawn_shape_is_one_region(section: LabelSection, kind: str) -> None
     assert section.pictures.item(0).text().startswith("1 region, 0 cells")
 
 
+def test_shapes_that_overlap_are_as_many_regions(section: LabelSection) -> None:
+    layer = add_regions(section.viewer, section.viewer.layers["one"])
+    layer.add([np.array([[10, 10], [40, 50]]), np.array([[30, 40], [70, 90]])], shape_type="rectangle")
+    layer.add([np.array([[5, 60], [5, 80], [45, 70]])], shape_type="polygon")
+    section.refresh()
+    assert section.pictures.item(0).text().startswith("3 regions, 0 cells")
+
+
 def test_a_picture_that_is_renamed_is_listed_by_its_new_name(section: LabelSection, qtbot) -> None:
     section.viewer.layers["one"].name = "slide 7"
     qtbot.waitUntil(lambda: section.pictures.item(0).text().endswith(": slide 7"))

@@ -33,7 +33,7 @@ from bloodfilm.napari.tuning.fields import (
     show_only,
 )
 from bloodfilm.napari.tuning.suggestions import MAX_SEARCHED, Suggestions
-from bloodfilm.training.regions import joined, labelled
+from bloodfilm.training.regions import drawn, labelled
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -297,7 +297,7 @@ def row(*widgets: QWidget) -> QHBoxLayout:
 
 def _told(fields: list[Any]) -> str:
     cells = sum(int(field.looked_at(field.cells.boxes).sum()) for field in fields)
-    regions = sum(len(joined(labelled(field))) for field in fields)
+    regions = sum(len(drawn(labelled(field))) for field in fields)
     if not regions:
         return "nothing labelled"
     return f"{_count(regions, 'region')}, {_count(cells, 'cell')}"
