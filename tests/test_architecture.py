@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def test_modules_import_only_from_those_left_of_them(path: Path) -> None:
     used = {name for name in rooms_used(path) if name != "__version__"}
     assert used <= set(RANK), f"{used - set(RANK)} have no place in the order of the rooms"
     assert not {name for name in used if RANK[name] > RANK[own]}
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    """Not for types alone either."""
+    names = {".".join(("bloodfilm", *path.relative_to(ROOT).with_suffix("").parts)): path for path in SOURCES}
+    graph = {
+        name: {used if used in names else used.rpartition(".")[0] for used in imports(path)}
+        for name, path in names.items()
+    }
+    TopologicalSorter(graph).prepare()
 
 
 def test_the_package_itself_imports_lazily() -> None:

@@ -188,6 +188,10 @@ class Review:
             place = values.index(word) + 1 if word in values else 0
             self.set_attribute(selected, attribute, values[place % len(values)])
 
+    def want_reading(self) -> None:
+        """Ask for what the model reads for the selected cells."""
+        self.reading_wanted.emit(self.selected)
+
     def set_readings(self, ids: Iterable[str], cells: Cells) -> None:
         """Give the cells type and attributes that a model reads, nobody has reviewed then."""
         if cells.vocabulary != self.vocabulary:
