@@ -22,13 +22,14 @@ from bloodfilm.training.loop import STATE, Report, train
 from bloodfilm.training.method import Method
 from bloodfilm.training.project import COMPARISON, LOCK, Project, load, read
 from bloodfilm.training.samples import SAMPLES, WHEN, draw_samples
+from bloodfilm.training.settings import FEW_REGIONS
 from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import Supervised
 
 ROUND = 64
 """Pictures, each changed at random, that an epoch shows at least, however few fields there are."""
 
-METHODS: dict[str, Callable[[], Method]] = {"attridet": Supervised, "sladet": Sparse}
+METHODS: dict[str, Callable[[], Method]] = {"attridet": Supervised, "sladet": lambda: Sparse(FEW_REGIONS)}
 
 
 def fine_tune(

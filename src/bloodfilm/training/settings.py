@@ -73,6 +73,9 @@ class SparseSettings:
         Probability of a picture that is full of labelled regions, without pseudo-labels and with them.
     empty_score, empty : float, float
         Where nobody looked and no score reaches `empty_score`, nothing being there counts `empty`.
+    quiet : float
+        Without pseudo-labels, how much nothing being there counts where nobody looked: so much, times the square of
+        what the best score there lacks to 1.
     """
 
     pseudo: bool = False
@@ -87,6 +90,11 @@ class SparseSettings:
     collage: tuple[float, float] = (1.0, 0.8)
     empty_score: float = 0.03
     empty: float = 0.5
+    quiet: float = 0.0
+
+
+FEW_REGIONS = SparseSettings(collage=(0.5, 0.5), quiet=0.5)
+"""For a model that knows other microscopes: what it hardly sees outside of the few regions is not there."""
 
 
 def for_people(init: str | None, image_size: int, **changes: Any) -> Settings:

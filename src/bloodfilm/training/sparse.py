@@ -84,6 +84,8 @@ class Sparse(Method):
             self._measures = measure(pseudo, targets)
             targets = targets.plus(found.image, found.boxes, found.kinds, pseudo.types)
             trust = torch.cat((trust, torch.full_like(found.boxes[:, 0], self.settings.trust)))
+        elif self.settings.quiet:
+            masks = self.teacher.quiet(step, masks)
         guessed = torch.arange(len(trust), device=trust.device) >= len(step.targets.boxes)
         losses = detection_losses(features, targets, network.detector.detect, Guess(masks, guessed, trust))
         return losses | readings | step.forgetting(features)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -87,11 +87,13 @@ class Teacher(nn.Module):
         types = self._types(step.average, plain, found)
         found = found._replace(image=images[found.image])
         references = references._replace(image=images[references.image])
-        believed = self._believed(features, step.average.detector.detect, own)
-        masks = [
-            mask._replace(certain=mask.certain.index_copy(0, images, certain))
-            for mask, certain in zip(masks, believed, strict=True)
-        ]
+        masks = self._nothing(
+            images,
+            features,
+            step.average.detector.detect,
+            masks,
+            lambda scores: self.settings.empty * (scores < self.settings.empty_score),
+        )
         return Pseudo(images, found, types, references, counts), masks
 
     def _judge(
@@ -125,17 +127,36 @@ class Teacher(nn.Module):
             codes[white] = said.where(entropy(shares) <= self.settings.max_entropy, UNKNOWN)
         return codes
 
-    def _believed(self, features: Features, detect: Detect, masks: list[Known]) -> list[Tensor]:
-        """Return what is certain where, of kinds with a label, what the teacher does not see counts as not there."""
-        believed = []
+    @torch.no_grad()
+    def quiet(self, step: Step, masks: list[Known]) -> list[Known]:
+        """Return what is known if, where nobody looked, nothing is there the more surely the less the average sees."""
+        images = _open(step.targets, len(step.images))
+        features = step.average.detector(step.plain[images].contiguous(memory_format=torch.channels_last))
+        detect, quiet = step.average.detector.detect, self.settings.quiet
+        return self._nothing(images, features, detect, masks, lambda scores: quiet * (1 - scores) ** 2)
+
+    def _nothing(
+        self,
+        images: Tensor,
+        features: Features,
+        detect: Detect,
+        masks: list[Known],
+        weigh: Callable[[Tensor], Tensor],
+    ) -> list[Known]:
+        """Return what is known if, where nobody looked, nothing is there as surely as `weigh` says of the best score.
+
+        `features` are those of some `images` of the batch; only kinds with a label count.
+        """
+        labelled = self.limits[:, 1].isfinite().view(1, -1, 1, 1)
+        known = []
         for raw, mask in zip(features.levels, masks, strict=True):
             kinds = mask.certain.shape[1]
             channels = [detect.score_channel(kind) for kind in range(kinds)]
-            nothing = raw[..., channels].float().sigmoid().amax(1).permute(0, 3, 1, 2) < self.settings.empty_score
-            labelled = self.limits[:kinds, 1].isfinite().view(1, kinds, 1, 1)
-            empty = nothing & ~mask.looked[:, None] & labelled
-            believed.append(torch.where(empty, self.settings.empty, mask.certain))
-        return believed
+            weight = weigh(raw[..., channels].float().sigmoid().amax(1).permute(0, 3, 1, 2))
+            unseen = ~mask.looked[images, None] & labelled[:, :kinds]
+            certain = torch.where(unseen, weight, mask.certain[images])
+            known.append(mask._replace(certain=mask.certain.index_copy(0, images, certain)))
+        return known
 
 
 def _likeness(neck: Tensor, found: Candidates, references: References) -> Tensor:
