@@ -275,3 +275,26 @@ def test_that_a_kind_is_absent_is_believed_only_of_labelled_kinds(sparse: list[F
     _, believed = method.teacher.guess(Step(network, network, plain, plain, targets, 1.0), masks)
     more = believed[0].certain > masks[0].certain
     assert more.any(3).any(2).any(0).tolist() == [True, False, True]
+
+
+def test_outside_of_the_regions_nothing_is_there_the_more_surely_the_less_is_seen(sparse: list[Field]) -> None:
+    network = AttriDet("n", auxiliary=2).eval()
+    method = Sparse(SparseSettings(quiet=0.5))
+    method.begin(sparse, SETTINGS)
+    dataset = FieldDataset(sparse, 64, 0.0, scale=(1.0, 1.0))
+    images, targets = collate([dataset[index] for index in range(len(sparse))])
+    plain = images / 255
+    with torch.no_grad():
+        levels = network.detector(plain).levels
+    masks = known(targets, [level.shape for level in levels], 3)
+    for raw, before, after in zip(
+        levels, masks, method.teacher.quiet(Step(network, network, plain, plain, targets, 0.0), masks), strict=True
+    ):
+        unseen = ~before.looked
+        assert unseen.any()
+        score = raw[..., network.detector.detect.score_channel(0)].sigmoid().amax(1)
+        torch.testing.assert_close(after.certain[:, 0][unseen], 0.5 * (1 - score[unseen]) ** 2)
+        assert torch.equal(after.certain[:, 0][before.looked], before.certain[:, 0][before.looked])
+        assert torch.equal(
+            after.certain[:, 1:], before.certain[:, 1:]
+        )  # of red cells and platelets nothing is labelled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -99,7 +98,7 @@ def train(
         weights = adapt(str(init), chosen, held, pictures, out, settings, ways, resume, _report)
         console.print(f"Adapted weights: {weights}")
         return
-    best = run(chosen, held, out, settings, resume, _report, method=_method(method))
+    best = run(chosen, held, out, settings, resume, _report, method=_method(method, init))
     console.print(f"Best weights: {best}")
 
 
@@ -157,17 +156,15 @@ def _read_sparse(path: Path) -> list[Field]:
     return fields
 
 
-def _method(name: str) -> Method:
-    from bloodfilm.training.fine_tune import METHODS as USUAL
+def _method(name: str, init: str | None) -> Method:
+    from bloodfilm.training.fine_tune import usual_method
     from bloodfilm.training.published import Published
     from bloodfilm.training.settings import SparseSettings
     from bloodfilm.training.sparse import Sparse
 
-    others: dict[str, Callable[[], Method]] = {
-        "sladet-pseudo": lambda: Sparse(SparseSettings(pseudo=True)),
-        "sladet-published": Published,
-    }
-    return (USUAL | others)[name]()
+    if name == "sladet-pseudo":
+        return Sparse(SparseSettings(pseudo=True))
+    return Published() if name == "sladet-published" else usual_method(name, init)
 
 
 def import_weights(

@@ -29,7 +29,12 @@ from bloodfilm.training.supervised import Supervised
 ROUND = 64
 """Pictures, each changed at random, that an epoch shows at least, however few fields there are."""
 
-METHODS: dict[str, Callable[[], Method]] = {"attridet": Supervised, "sladet": lambda: Sparse(FEW_REGIONS)}
+
+def usual_method(name: str, init: str | None) -> Method:
+    """Return AttriDet, or SLA-Det as it suits a model that begins with `init`, or anew."""
+    if name == "attridet":
+        return Supervised()
+    return Sparse(FEW_REGIONS if init else None)
 
 
 def fine_tune(
@@ -61,7 +66,7 @@ def fine_tune(
                 (out / STATE).exists(),
                 report,
                 _until(project.minutes, cancelled),
-                method=method or METHODS[project.method](),
+                method=method or usual_method(project.method, project.settings.init),
                 progress=progress,
             )
             if best.exists():

@@ -90,10 +90,11 @@ def work(folder: Path, orders: Orders, out: IO[str]) -> None:
 
 def _train(folder: Path, orders: Orders, say: Callable[..., None]) -> None:
     from bloodfilm.detection.detector import Cancelled
-    from bloodfilm.training.fine_tune import METHODS, compare, fine_tune
+    from bloodfilm.training.fine_tune import compare, fine_tune, usual_method
 
     project, fields = read(folder)
-    method, paths = METHODS[project.method](), {str(field.path.absolute()): field.path for field in fields}
+    method = usual_method(project.method, project.settings.init)
+    paths = {str(field.path.absolute()): field.path for field in fields}
 
     def report(row: dict[str, float]) -> None:
         say("epoch", row=row)
