@@ -25,7 +25,7 @@ from bloodfilm import LLD, Field, read_coco
 from bloodfilm.evaluation.attributes import macro_f1
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import load
-from bloodfilm.nets.reader import VIEWS, CellReader, View, look
+from bloodfilm.nets.reader import VIEWS, CellReader, look
 from bloodfilm.training.augment import disturb, turn
 from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.labels import collate
@@ -46,12 +46,12 @@ class Maps:
     region: tuple[int, int]
     levels: int
 
-    def cut(self, images: Tensor, levels: list[Tensor], rois: Tensor) -> list[Tensor]:
+    def cut(self, images: Tensor, levels: list[Tensor], rois: Tensor) -> Tensor:
         regions = [
             roi_align(level, rois, self.region, 1 / stride, sampling_ratio=2, aligned=True)
             for level, stride in zip(levels[: self.levels], STRIDES, strict=False)
         ]
-        return [torch.cat(regions, 1)]
+        return torch.cat(regions, 1)
 
     def head(self, channels: int, outputs: int) -> nn.Module:
         return Head(self.region, channels, outputs)
@@ -62,23 +62,22 @@ class Views:
     """Views of the picture, of boxes made so much larger."""
 
     name: str
-    views: tuple[View, ...]
+    sides: tuple[float, ...]
 
-    def cut(self, images: Tensor, levels: list[Tensor], rois: Tensor) -> list[Tensor]:
-        return [look(images, rois, *view) for view in self.views]
+    def cut(self, images: Tensor, levels: list[Tensor], rois: Tensor) -> Tensor:
+        return torch.cat([look(images, rois, side) for side in self.sides], 1)
 
     def head(self, channels: int, outputs: int) -> nn.Module:
-        return PictureHead(outputs, views=self.views)
+        return PictureHead(outputs, views=self.sides)
 
 
 DESIGNS = (
     Maps("maps, 24 x 30 at strides 4 and 8 (published)", (24, 30), 2),
     Maps("maps, 12 x 12 at strides 4 to 16", (12, 12), 3),
     Maps("maps, 8 x 8 at strides 4 to 32", (8, 8), 4),
-    Views("picture, box 1.2 times, 112 px", VIEWS[:1]),
-    Views("picture, box 3 times, 64 px", VIEWS[1:]),
-    Views("picture, box 1.2 and 3 times, 64 px each", (View(1.2, 64), VIEWS[1])),
-    Views("**picture, box 1.2 times, 112 px, and 3 times, 64 px**", VIEWS),
+    Views("picture, box 1.2 times", (1.2,)),
+    Views("picture, box 3 times", (3.0,)),
+    Views("**picture, box 1.2 and 3 times**", VIEWS),
 )
 
 
@@ -102,26 +101,23 @@ class Head(nn.Module):
             nn.Dropout(), nn.Linear(256, outputs),
         )  # fmt: skip
 
-    def forward(self, regions: list[Tensor]) -> Tensor:
-        return self.rest(self.maps(regions[0]))  # type: ignore[no-any-return]
+    def forward(self, regions: Tensor) -> Tensor:
+        return self.rest(self.maps(regions))  # type: ignore[no-any-return]
 
 
 class PictureHead(CellReader):
-    """The head that ships, given its views."""
+    """The head that ships, given its views side by side as channels."""
 
-    def forward(self, regions: list[Tensor]) -> Tensor:
-        return self.read(regions)
+    def forward(self, regions: Tensor) -> Tensor:
+        return self.read(regions.split(3, 1))
 
 
 @dataclass
 class Cut:
-    """Regions (N, C, H, W) of N cells, of one or several kinds, and their codes (N, 8)."""
+    """Regions (N, C, H, W) of N cells and their codes (N, 8)."""
 
-    regions: list[Tensor]
+    regions: Tensor
     codes: Tensor
-
-    def __getitem__(self, rows: Tensor | slice) -> list[Tensor]:
-        return [part[rows].float() for part in self.regions]
 
 
 def maps(network: AttriDet, images: Tensor) -> list[Tensor]:
@@ -150,25 +146,24 @@ def batches(fields: list[Field], image_size: int, changed: bool) -> Iterator[tup
 
 @torch.no_grad()
 def cut(network: AttriDet, fields: list[Field], image_size: int, changed: bool) -> dict[str, Cut]:
-    parts: dict[str, list[list[Tensor]]] = {design.name: [] for design in DESIGNS}
+    parts: dict[str, list[tuple[Tensor, Tensor]]] = {design.name: [] for design in DESIGNS}
     for images, rois, codes in batches(fields, image_size, changed):
         levels = maps(network, images)
         for design in DESIGNS:
-            parts[design.name].append([*(part.bfloat16() for part in design.cut(images, levels, rois)), codes])
-    together = {name: [torch.cat(column) for column in zip(*part, strict=True)] for name, part in parts.items()}
-    return {name: Cut(regions, codes) for name, (*regions, codes) in together.items()}
+            parts[design.name].append((design.cut(images, levels, rois).bfloat16(), codes))
+    return {name: Cut(*map(torch.cat, zip(*part, strict=True))) for name, part in parts.items()}
 
 
 def learn(design: Maps | Views, data: Cut, outputs: list[int], seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    head = design.head(data.regions[0].shape[1], sum(outputs))
+    head = design.head(data.regions.shape[1], sum(outputs))
     optimizer = torch.optim.AdamW(head.parameters(), 1e-3, weight_decay=0.02)
     steps = EPOCHS * (len(data.codes) // BATCH // VERSIONS)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
     for _ in range(steps):
         rows = torch.randint(len(data.codes), (BATCH,))
         with torch.autocast("cpu", torch.bfloat16):
-            logits = head(data[rows])
+            logits = head(data.regions[rows].float())
         reading_loss(torch.split(logits.float(), outputs, 1), data.codes[rows]).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -179,7 +174,7 @@ def learn(design: Maps | Views, data: Cut, outputs: list[int], seed: int) -> nn.
 @torch.inference_mode()
 def scores(head: nn.Module, data: Cut, outputs: list[int]) -> np.ndarray:
     """Return the macro-F1 of the type and of each attribute, NaN where none is known."""
-    logits = torch.cat([head(data[first : first + 100]) for first in range(0, len(data.codes), 100)])
+    logits = torch.cat([head(part.float()) for part in data.regions.split(100)])
     said = [part.argmax(1).numpy() for part in torch.split(logits, outputs, 1)]
     return np.array([macro_f1(each, true) for each, true in zip(said, data.codes.T.numpy(), strict=True)])
 
@@ -189,7 +184,7 @@ def milliseconds(head: nn.Module, data: Cut) -> float:
     begin = time.perf_counter()
     with torch.inference_mode():
         for _ in range(5):
-            head(data[:100])
+            head(data.regions[:100].float())
     return 200 * (time.perf_counter() - begin)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +10,11 @@ from torchvision.ops import roi_align
 
 from bloodfilm.nets.blocks import Conv
 
+VIEWS = (1.2, 3.0)
+"""Sides of what is looked at, in sides of the box: the cell, and what is around it."""
 
-class View(NamedTuple):
-    """What is looked at: so many sides of the box wide and high, in so many pixels a side."""
-
-    sides: float
-    pixels: int
-
-
-VIEWS = (View(1.2, 112), View(3.0, 64))
-"""The cell, and what is around it."""
+SIDE = 64
+"""Pixels a side of each view."""
 
 
 class CellReader(nn.Module):
@@ -30,9 +24,9 @@ class CellReader(nn.Module):
     do not; the far one how large the cell is beside the red cells around it, whatever the magnification.
     """
 
-    def __init__(self, outputs: int, width: int = 24, views: Sequence[View] = VIEWS) -> None:
+    def __init__(self, outputs: int, width: int = 24, views: tuple[float, ...] = VIEWS) -> None:
         super().__init__()
-        self.looks = tuple(views)
+        self.sides = views
         self.views = nn.ModuleList(_convolutions(width) for _ in views)
         self.hidden = nn.Linear(len(views) * 8 * width, 256)
         self.last = nn.Linear(256, outputs)
@@ -41,10 +35,10 @@ class CellReader(nn.Module):
     def forward(self, images: Tensor, rois: Tensor) -> Tensor:
         """Return logits (K, outputs) of `rois` (K, 5): index in `images` (B, 3, H, W), x0, y0, x1, y1 in pixels."""
         whole = images.float()
-        return self.read([look(whole, rois, *view).to(images.dtype) for view in self.looks])
+        return self.read([look(whole, rois, side).to(images.dtype) for side in self.sides])
 
     def read(self, crops: Sequence[Tensor]) -> Tensor:
-        """Return logits (K, outputs) of K cells of which `crops`, each (K, 3, S, S), are the views."""
+        """Return logits (K, outputs) of K cells of which `crops`, each (K, 3, 64, 64), are the views."""
         seen = []
         for crop, convolutions in zip(crops, self.views, strict=True):
             maps = convolutions(crop.contiguous(memory_format=torch.channels_last))
@@ -53,9 +47,9 @@ class CellReader(nn.Module):
         return self.last(self.drop(hidden))  # type: ignore[no-any-return]
 
 
-def look(images: Tensor, rois: Tensor, sides: float, pixels: int) -> Tensor:
-    """Return what lies in `rois` (K, 5) of float `images`, `sides` times as wide and high, as (K, 3, S, S)."""
-    middle, half = (rois[:, 1:3] + rois[:, 3:]) / 2, sides * (rois[:, 3:] - rois[:, 1:3]) / 2
+def look(images: Tensor, rois: Tensor, side: float, pixels: int = SIDE) -> Tensor:
+    """Return what lies in `rois` (K, 5) of float `images`, `side` times as wide and high, as (K, 3, S, S)."""
+    middle, half = (rois[:, 1:3] + rois[:, 3:]) / 2, side * (rois[:, 3:] - rois[:, 1:3]) / 2
     view = torch.cat((rois[:, :1], middle - half, middle + half), 1)
     return roi_align(images, view, pixels, sampling_ratio=2, aligned=True)  # type: ignore[no-any-return]
 

@@ -118,7 +118,7 @@ def _views(patches: Tensor, generator: torch.Generator) -> list[Tensor]:
     rois = torch.cat((torch.arange(count)[:, None], boxes), 1).to(patches)
     state = generator.get_state()
     views = []
-    for view in VIEWS:
+    for side in VIEWS:
         generator.set_state(state)  # all views under the same microscope
-        views.append(disturb(look(patches, rois, *view), generator))
+        views.append(disturb(look(patches, rois, side), generator))
     return views
