@@ -140,7 +140,7 @@ def _sample(field: Field, side: int, device: torch.device) -> tuple[torch.Tensor
 
 
 def find_with_retinanet(weights: Path) -> Find:
-    saved = torch.load(weights, weights_only=True)
+    saved = torch.load(weights, map_location="cpu", weights_only=True)
     device = resolve_device()
     model = retinanet().to(device).eval()
     model.load_state_dict(saved["state"])

@@ -78,13 +78,14 @@ def box_crops(data: Path, weights: str | Path, split: str, out: Path, device: st
 
 def teach(detector: str | Path, fields: list[Field], out: Path, device: str) -> Path:
     """Teach the network at `detector` types and attributes of the cells of `fields`; boxes and scores stay."""
-    if not out.exists():
-        network, card = load(detector)
+    network, card = load(detector)
+    weights = out / f"readings-{card.sha256[:8]}.safetensors"
+    if not weights.exists():
         cells = cut_out(fields, card.image_size)
-        print(f"{out}: {len(cells.codes)} cells", flush=True)
+        print(f"{weights}: {len(cells.codes)} cells", flush=True)
         network = teach_readings(network, cells, ReadingSettings(device=device), report)
-        save(out, network, card.model_copy(update={"calibration": {}}))
-    return out
+        save(weights, network, card.model_copy(update={"calibration": {}}))
+    return weights
 
 
 def ship(name: str, data: Path, weights: Path, crops: Path, target: Path, detector: Path | None) -> None:
@@ -125,7 +126,7 @@ def main() -> None:
         settings = replace(MICROSCOPES, init=str(begun), device=args.device)
         detector = run(shown(fields), args.data, out / "microscopes", settings)
     boxed = box_crops(args.data, detector, "train", out, args.device)
-    readings = teach(detector, named(fields) + read_coco(boxed), out / "readings.safetensors", args.device)
+    readings = teach(detector, named(fields) + read_coco(boxed), out, args.device)
     held_out = box_crops(args.data, detector, "val", out, args.device)
     ship(args.name, args.data, readings, held_out, args.target / f"{args.name}.safetensors", args.detector)
 

@@ -86,11 +86,28 @@ def test_sladet_learns_from_text_with_labelled_regions(lld: Path, tmp_path: Path
     assert (tmp_path / "run" / "best.safetensors").exists()
 
 
-@pytest.mark.parametrize(("method", "guesses"), [("sladet", False), ("sladet-pseudo", True)])
-def test_pseudo_labels_are_asked_for_by_name(method: str, guesses: bool) -> None:
+@pytest.mark.parametrize(
+    ("method", "init", "guesses", "quiet"),
+    [
+        ("sladet", None, False, False),
+        ("sladet", "wbc-n", False, True),
+        ("sladet", "imported", False, False),
+        ("sladet-pseudo", "wbc-n", True, False),
+    ],
+)
+def test_regions_are_learned_from_as_the_start_allows(
+    method: str, init: str | None, guesses: bool, quiet: bool, tmp_path: Path
+) -> None:
     from bloodfilm.cli.training import _method
+    from bloodfilm.nets.attridet import AttriDet
+    from bloodfilm.nets.checkpoint import Card, save
 
-    assert _method(method).options()["pseudo"] == guesses
+    if init == "imported":
+        save(tmp_path / "imported.safetensors", AttriDet("n", head="none"), Card(name="imported", head="none"))
+        init = str(tmp_path / "imported.safetensors")
+    options = _method(method, init).options()
+    assert options["pseudo"] == guesses
+    assert (options["quiet"] > 0) == quiet
 
 
 def test_wrong_regions_are_told_with_file_and_row_before_anything_is_trained(lld: Path, tmp_path: Path) -> None:

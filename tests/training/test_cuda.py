@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.detector import Detector
 from bloodfilm.evaluation.matching import match
+from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import load
 from bloodfilm.synth import sample_field
 from bloodfilm.training.augment import TRANSFORMS, Transform
 from bloodfilm.training.loop import train
 from bloodfilm.training.method import Method
-from bloodfilm.training.settings import Settings, SparseSettings
+from bloodfilm.training.readings import cut_out, teach_readings
+from bloodfilm.training.settings import ReadingSettings, Settings, SparseSettings
 from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import Supervised
 
@@ -48,10 +52,16 @@ def test_pictures_are_changed_where_they_are(transform: Transform) -> None:
     assert not torch.equal(changed, images)
 
 
-@pytest.mark.parametrize("method", [Supervised(), Sparse(SparseSettings(pseudo=True, burn_in=0.0))])
-def test_a_run_begun_on_a_card_goes_on_on_the_processor(method: Method, fields: list[Field], tmp_path: Path) -> None:
+def sparse() -> Sparse:
+    return Sparse(SparseSettings(pseudo=True, burn_in=0.0))
+
+
+@pytest.mark.parametrize("method", [Supervised, sparse])
+def test_a_run_begun_on_a_card_goes_on_on_the_processor(
+    method: Callable[[], Method], fields: list[Field], tmp_path: Path
+) -> None:
     half = np.array([[0, 0, 48, 96]], np.float32)
-    if isinstance(method, Sparse):
+    if method is sparse:
         fields = [replace(f, cells=f.cells[f.cells.boxes[:, 2] <= 48], labelled_regions=half) for f in fields]
     settings = Settings(image_size=64, batch=2, epochs=2, device="cuda")
     epochs: list[float] = []
@@ -60,10 +70,21 @@ def test_a_run_begun_on_a_card_goes_on_on_the_processor(method: Method, fields: 
         fields[:2],
         tmp_path,
         settings,
-        method=method,
+        method=method(),
         report=lambda row: epochs.append(row["epoch"]),
         cancelled=lambda: bool(epochs),
     )
     assert load(stopped)
-    train(fields, fields[:2], tmp_path, replace(settings, device="cpu"), resume=True, method=method)
+    before = load_file(tmp_path / "last.safetensors")
+    train(fields, fields[:2], tmp_path, replace(settings, device="cpu"), resume=True, method=method())
+    after = load_file(tmp_path / "last.safetensors")
+    assert any(not torch.equal(before[name], after[name]) for name in before)
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
+
+
+def test_types_and_attributes_are_learned_on_a_card(fields: list[Field], network: AttriDet) -> None:
+    losses: list[float] = []
+    settings = ReadingSettings(epochs=10, batch=2, device="cuda")
+    taught = teach_readings(network, cut_out(fields, 96), settings, lambda row: losses.append(row["loss"]))
+    assert losses[-1] < losses[0]
+    assert not next(taught.parameters()).is_cuda

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bloodfilm.cells import Field
     from bloodfilm.nets.sizes import Size
     from bloodfilm.training.method import Method
+    from bloodfilm.training.project import MethodName
 
 METHODS = ("attridet", "sladet", "sladet-pseudo", "sladet-published", "adapt")
 
@@ -164,7 +165,7 @@ def _method(name: str, init: str | None) -> Method:
 
     if name == "sladet-pseudo":
         return Sparse(SparseSettings(pseudo=True))
-    return Published() if name == "sladet-published" else usual_method(name, init)
+    return Published() if name == "sladet-published" else usual_method(cast("MethodName", name), init)
 
 
 def import_weights(

@@ -17,10 +17,11 @@ from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load as load_checkpoint
+from bloodfilm.nets.checkpoint import read_card
 from bloodfilm.nets.checkpoint import save as save_checkpoint
 from bloodfilm.training.loop import STATE, Report, train
 from bloodfilm.training.method import Method
-from bloodfilm.training.project import COMPARISON, LOCK, Project, load, read
+from bloodfilm.training.project import COMPARISON, LOCK, MethodName, Project, load, read
 from bloodfilm.training.samples import SAMPLES, WHEN, draw_samples
 from bloodfilm.training.settings import FEW_REGIONS
 from bloodfilm.training.sparse import Sparse
@@ -30,11 +31,11 @@ ROUND = 64
 """Pictures, each changed at random, that an epoch shows at least, however few fields there are."""
 
 
-def usual_method(name: str, init: str | None) -> Method:
-    """Return AttriDet, or SLA-Det as it suits a model that begins with `init`, or anew."""
+def usual_method(name: MethodName, init: str | None) -> Method:
+    """Return AttriDet, or SLA-Det as it suits a model that knows white cells from `init`, or not yet."""
     if name == "attridet":
         return Supervised()
-    return Sparse(FEW_REGIONS if init else None)
+    return Sparse(FEW_REGIONS if init and read_card(init).head == "own" else None)
 
 
 def fine_tune(

@@ -15,9 +15,11 @@ from torch import Tensor
 from bloodfilm.cells import Field
 from bloodfilm.detection.devices import fastest_precision, resolve_device
 from bloodfilm.detection.letterbox import fit, resize
+from bloodfilm.errors import UserError
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.reader import VIEWS, CellReader, look
+from bloodfilm.review.states import kept
 from bloodfilm.training.augment import disturb
 from bloodfilm.training.average import Average
 from bloodfilm.training.loop import Report
@@ -47,18 +49,27 @@ class Boxed(NamedTuple):
 
 
 def cut_out(fields: Sequence[Field], image_size: int) -> Boxed:
-    """Cut out the cells whose type or any attribute is known, from pictures brought to `image_size`."""
-    patches, codes = [torch.empty((0, 3, PATCH, PATCH), dtype=torch.uint8)], []
+    """Cut out the cells whose type or any attribute is known, from pictures brought to `image_size`.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    patches, codes = [], []
     for field in fields:
-        known = np.column_stack((field.cells.codes, field.cells.attributes))
+        cells = kept(field.cells)
+        known = np.column_stack((cells.codes, cells.attributes))
         rows = (known != UNKNOWN).any(1)
         if not rows.any():
             continue
         image = resize(read_image(field.path), fit((field.height, field.width), image_size))[None].float()
-        boxes = torch.from_numpy(field.cells.boxes[rows]) * image_size / max(field.width, field.height)
+        boxes = torch.from_numpy(cells.boxes[rows]) * image_size / max(field.width, field.height)
         rois = F.pad(boxes, (1, 0))
         patches.append(look(image, rois, AROUND, PATCH).round().byte())
         codes.append(known[rows])
+    if not patches:
+        raise UserError("No cell of these fields has a type or an attribute: there is nothing to learn.")
     return Boxed(torch.cat(patches), torch.from_numpy(np.concatenate(codes)).long())
 
 
@@ -86,7 +97,7 @@ def teach_readings(
         total = 0.0
         for rows in torch.randperm(len(cells.codes), generator=generator).chunk(steps):
             views = _views(cells.patches[rows].to(device).float() / 255, generator)
-            with torch.autocast(device.type, enabled=fastest_precision(device) == torch.bfloat16):
+            with torch.autocast(device.type, torch.bfloat16, fastest_precision(device) == torch.bfloat16):
                 logits = reader.read(views)
             parts = torch.split(logits.float(), network.outputs, 1)
             loss = reading_loss(parts, cells.codes[rows].to(device))
@@ -119,6 +130,6 @@ def _views(patches: Tensor, generator: torch.Generator) -> list[Tensor]:
     state = generator.get_state()
     views = []
     for side in VIEWS:
-        generator.set_state(state)  # all views under the same microscope
+        generator.set_state(state)  # both views changed alike
         views.append(disturb(look(patches, rois, side), generator))
     return views

@@ -56,7 +56,7 @@ class SparseSettings:
     ----------
     pseudo, similarity : bool
         With pseudo-labels; and with those that only their likeness to labelled cells makes sure. What follows is of no
-        use without `pseudo`, but for `collage`.
+        use without `pseudo`, but for `collage` and `quiet`.
     triplet : float
         Weight of the triplet loss, with `margin`; 0 is without.
     burn_in : float

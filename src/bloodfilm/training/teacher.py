@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bloodfilm.cells import Field
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.yolo import STRIDES, Detect, Features
+from bloodfilm.nets.yolo import STRIDES, Features
 from bloodfilm.training.data import MOSAIC_SCALE
 from bloodfilm.training.labels import HIDDEN, SETTLED, WHITE, Targets
 from bloodfilm.training.losses import Known
@@ -87,13 +87,8 @@ class Teacher(nn.Module):
         types = self._types(step.average, plain, found)
         found = found._replace(image=images[found.image])
         references = references._replace(image=images[references.image])
-        masks = self._nothing(
-            images,
-            features,
-            step.average.detector.detect,
-            masks,
-            lambda scores: self.settings.empty * (scores < self.settings.empty_score),
-        )
+        empty, limit = self.settings.empty, self.settings.empty_score
+        masks = self._nothing(step, images, features, masks, lambda scores: empty * (scores < limit))
         return Pseudo(images, found, types, references, counts), masks
 
     def _judge(
@@ -132,21 +127,17 @@ class Teacher(nn.Module):
         """Return what is known if, where nobody looked, nothing is there the more surely the less the average sees."""
         images = _open(step.targets, len(step.images))
         features = step.average.detector(step.plain[images].contiguous(memory_format=torch.channels_last))
-        detect, quiet = step.average.detector.detect, self.settings.quiet
-        return self._nothing(images, features, detect, masks, lambda scores: quiet * (1 - scores) ** 2)
+        quiet = self.settings.quiet
+        return self._nothing(step, images, features, masks, lambda scores: quiet * (1 - scores) ** 2)
 
     def _nothing(
-        self,
-        images: Tensor,
-        features: Features,
-        detect: Detect,
-        masks: list[Known],
-        weigh: Callable[[Tensor], Tensor],
+        self, step: Step, images: Tensor, features: Features, masks: list[Known], weigh: Callable[[Tensor], Tensor]
     ) -> list[Known]:
         """Return what is known if, where nobody looked, nothing is there as surely as `weigh` says of the best score.
 
-        `features` are those of some `images` of the batch; only kinds with a label count.
+        `features` are those of some `images` of the batch, by the average; only kinds with a label count.
         """
+        detect = step.average.detector.detect
         labelled = self.limits[:, 1].isfinite().view(1, -1, 1, 1)
         known = []
         for raw, mask in zip(features.levels, masks, strict=True):
