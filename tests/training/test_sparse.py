@@ -17,7 +17,7 @@ from bloodfilm.training.augment import turn
 from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.labels import SETTLED, collate, labels_of, settle
 from bloodfilm.training.loop import train
-from bloodfilm.training.losses import Guess, detection_losses, known
+from bloodfilm.training.losses import Guess, Known, detection_losses, known
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.published import Published
 from bloodfilm.training.settings import Settings, SparseSettings
@@ -262,17 +262,23 @@ def test_nothing_is_guessed_on_a_canvas_that_is_settled(sparse: list[Field]) -> 
     assert len(pseudo.found.image) == 0
 
 
-def test_that_a_kind_is_absent_is_believed_only_of_labelled_kinds(sparse: list[Field]) -> None:
-    network = AttriDet("n", auxiliary=2).eval()
-    method = Sparse(EAGER)
-    method.begin([replace(field, auxiliary={"platelet": field.cells.boxes}) for field in sparse], SETTINGS)
-    dataset = FieldDataset(sparse, 64, 0.0, scale=(1.0, 1.0))
-    images, targets = collate([dataset[index] for index in range(len(sparse))])
+def whole_fields(network: AttriDet, fields: list[Field]) -> tuple[Step, tuple[torch.Tensor, ...], list[Known]]:
+    """Return a step with `fields` as they are, raw outputs of the network's levels for it, and what is known."""
+    dataset = FieldDataset(fields, 64, 0.0, scale=(1.0, 1.0))
+    images, targets = collate([dataset[index] for index in range(len(fields))])
     plain = images / 255
     with torch.no_grad():
         levels = network.detector(plain).levels
     masks = known(targets, [level.shape for level in levels], 3)
-    _, believed = method.teacher.guess(Step(network, network, plain, plain, targets, 1.0), masks)
+    return Step(network, network, plain, plain, targets, 1.0), levels, masks
+
+
+def test_that_a_kind_is_absent_is_believed_only_of_labelled_kinds(sparse: list[Field]) -> None:
+    network = AttriDet("n", auxiliary=2).eval()
+    method = Sparse(EAGER)
+    method.begin([replace(field, auxiliary={"platelet": field.cells.boxes}) for field in sparse], SETTINGS)
+    step, _, masks = whole_fields(network, sparse)
+    _, believed = method.teacher.guess(step, masks)
     more = believed[0].certain > masks[0].certain
     assert more.any(3).any(2).any(0).tolist() == [True, False, True]
 
@@ -281,20 +287,12 @@ def test_outside_of_the_regions_nothing_is_there_the_more_surely_the_less_is_see
     network = AttriDet("n", auxiliary=2).eval()
     method = Sparse(SparseSettings(quiet=0.5))
     method.begin(sparse, SETTINGS)
-    dataset = FieldDataset(sparse, 64, 0.0, scale=(1.0, 1.0))
-    images, targets = collate([dataset[index] for index in range(len(sparse))])
-    plain = images / 255
-    with torch.no_grad():
-        levels = network.detector(plain).levels
-    masks = known(targets, [level.shape for level in levels], 3)
-    for raw, before, after in zip(
-        levels, masks, method.teacher.quiet(Step(network, network, plain, plain, targets, 0.0), masks), strict=True
-    ):
+    step, levels, masks = whole_fields(network, sparse)
+    for raw, before, after in zip(levels, masks, method.teacher.quiet(step, masks), strict=True):
         unseen = ~before.looked
         assert unseen.any()
         score = raw[..., network.detector.detect.score_channel(0)].sigmoid().amax(1)
         torch.testing.assert_close(after.certain[:, 0][unseen], 0.5 * (1 - score[unseen]) ** 2)
         assert torch.equal(after.certain[:, 0][before.looked], before.certain[:, 0][before.looked])
-        assert torch.equal(
-            after.certain[:, 1:], before.certain[:, 1:]
-        )  # of red cells and platelets nothing is labelled
+        unlabelled = after.certain[:, 1:]  # red cells and platelets
+        assert torch.equal(unlabelled, before.certain[:, 1:])

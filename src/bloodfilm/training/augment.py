@@ -35,9 +35,7 @@ def turn(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[
     """Turn each image by quarters and mirror it, all eight ways alike; boxes follow and stay tight."""
     count, side = len(images), images.shape[3]
     across, down, swapped = (_coins(count, generator, images.device) for _ in range(3))
-    images = torch.where(across.view(-1, 1, 1, 1), images.flip(3), images)
-    images = torch.where(down.view(-1, 1, 1, 1), images.flip(2), images)
-    images = torch.where(swapped.view(-1, 1, 1, 1), images.mT, images)
+    images = turned(images, across, down, swapped)
 
     def follow(boxes: Tensor, image: Tensor) -> Tensor:
         x0, y0, x1, y1 = boxes.unbind(1)
@@ -48,6 +46,13 @@ def turn(images: Tensor, targets: Targets, generator: torch.Generator) -> tuple[
 
     boxes, unknown = follow(targets.boxes, targets.image), follow(targets.unknown, targets.unknown_image)
     return images, targets._replace(boxes=boxes, unknown=unknown)
+
+
+def turned(images: Tensor, across: Tensor, down: Tensor, swapped: Tensor) -> Tensor:
+    """Return `images`, some of them (B,) mirrored across, some down, and then some with their axes swapped."""
+    images = torch.where(across.view(-1, 1, 1, 1), images.flip(3), images)
+    images = torch.where(down.view(-1, 1, 1, 1), images.flip(2), images)
+    return torch.where(swapped.view(-1, 1, 1, 1), images.mT, images)
 
 
 def restain(images: Tensor, generator: torch.Generator) -> Tensor:

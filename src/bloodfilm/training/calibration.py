@@ -13,11 +13,11 @@ from scipy.special import log_softmax, logit
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.detector import Detector
-from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.evaluation.calibration import score_hits
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card
+from bloodfilm.training.data import boxed
 from bloodfilm.vocabulary import UNKNOWN
 
 LOWEST_FITTED = 0.05
@@ -101,11 +101,8 @@ def _readings(network: AttriDet, card: Card, fields: Sequence[Field]) -> list[tu
     logits, codes = [], []
     for field in fields:
         cells = field.cells
-        image = resize(read_image(field.path), fit((field.height, field.width), card.image_size))[None] / 255
-        stretch = card.image_size / max(field.width, field.height)
-        boxes = torch.from_numpy(cells.boxes) * stretch
-        rois = torch.cat((torch.zeros(len(boxes), 1), boxes), 1)
-        logits.append(torch.cat(network.read(image, rois), 1))
+        image, rois = boxed(field, cells.boxes, card.image_size)
+        logits.append(torch.cat(network.read(image / 255, rois), 1))
         codes.append(np.column_stack((cells.codes, cells.attributes)))
     table = np.concatenate(codes)
     parts = torch.split(torch.cat(logits), network.outputs, 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -19,7 +20,7 @@ from bloodfilm.io.images import RGB, read_image
 from bloodfilm.training.labels import Labels, join, labels_of, settle
 from bloodfilm.training.paste import Cutouts, paste
 from bloodfilm.training.rarity import rarity
-from bloodfilm.training.regions import labelled, views
+from bloodfilm.training.regions import Boxes, labelled, views
 from bloodfilm.training.surround import surround
 from bloodfilm.training.window import Axis, Window, copy_of, visible
 
@@ -45,6 +46,15 @@ MIN_CELL = 12
 
 def read_field(field: Field) -> RGB:
     return read_image(field.path)
+
+
+def boxed(field: Field, boxes: Boxes, side: int) -> tuple[Tensor, Tensor]:
+    """Return the picture with its longer side brought to `side`, (1, 3, H, W) uint8, and `boxes` (K, 4) on it.
+
+    The boxes (K, 5) begin with the index of their picture, which is 0.
+    """
+    image = resize(read_field(field), fit((field.height, field.width), side))[None]
+    return image, F.pad(torch.from_numpy(boxes) * (side / max(field.width, field.height)), (1, 0))
 
 
 class FieldDataset(Dataset[Sample]):

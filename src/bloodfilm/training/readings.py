@@ -14,14 +14,13 @@ from torch import Tensor
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.devices import fastest_precision, resolve_device
-from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.errors import UserError
-from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.reader import VIEWS, CellReader, look
 from bloodfilm.review.states import kept
-from bloodfilm.training.augment import disturb
+from bloodfilm.training.augment import disturb, turned
 from bloodfilm.training.average import Average
+from bloodfilm.training.data import boxed
 from bloodfilm.training.loop import Report
 from bloodfilm.training.losses import reading_loss
 from bloodfilm.training.settings import ReadingSettings
@@ -63,10 +62,8 @@ def cut_out(fields: Sequence[Field], image_size: int) -> Boxed:
         rows = (known != UNKNOWN).any(1)
         if not rows.any():
             continue
-        image = resize(read_image(field.path), fit((field.height, field.width), image_size))[None].float()
-        boxes = torch.from_numpy(cells.boxes[rows]) * image_size / max(field.width, field.height)
-        rois = F.pad(boxes, (1, 0))
-        patches.append(look(image, rois, AROUND, PATCH).round().byte())
+        image, rois = boxed(field, cells.boxes[rows], image_size)
+        patches.append(look(image.float(), rois, AROUND, PATCH).round().byte())
         codes.append(known[rows])
     if not patches:
         raise UserError("No cell of these fields has a type or an attribute: there is nothing to learn.")
@@ -116,10 +113,7 @@ def teach_readings(
 def _views(patches: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Return what `CellReader.read` takes of float `patches` (N, 3, 288, 288), each changed at random."""
     count = len(patches)
-    across, down, swapped = (torch.rand(3, count, 1, 1, 1, generator=generator) < 0.5).to(patches.device)
-    patches = torch.where(across, patches.flip(3), patches)
-    patches = torch.where(down, patches.flip(2), patches)
-    patches = torch.where(swapped, patches.mT, patches)
+    patches = turned(patches, *(torch.rand(3, count, generator=generator) < 0.5).to(patches.device))
     chance, part = torch.rand(2, generator=generator).tolist()
     if chance < REDUCED:
         small = F.interpolate(patches, scale_factor=SMALLEST**part, mode="bilinear", antialias=True)
