@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bloodfilm.detection.ruler import LEARNED, MAX_SIDE, Ruler, measure, right_size, surest
+from bloodfilm.detection.ruler import LEARNED, MAX_SIDE, Ruler, is_surer, learned, measure, right_size, surest
 
 SHAPE = (480, 640)
 
@@ -34,7 +34,6 @@ def test_few_or_unlike_red_cells_make_no_sure_ruler(count: int, spread: float) -
     ruler = measure(red_cells(40, 40, count, spread))
     assert ruler is not None
     assert not ruler.sure
-    assert right_size(ruler, SHAPE, SHAPE) == SHAPE
 
 
 def sure(width: float, height: float) -> Ruler:
@@ -52,6 +51,27 @@ def test_other_magnifications_are_brought_to_the_nearest_that_is_learned(diamete
     assert right_size(sure(diameter, diameter), SHAPE, SHAPE) == (480 * factor, 640 * factor)
     reduced = (SHAPE[0] // 4, SHAPE[1] // 4)
     assert right_size(sure(4 * diameter, 4 * diameter), SHAPE, reduced) == (120 * factor, 160 * factor)
+
+
+def test_a_few_red_cells_tell_how_large_to_search_but_not_if_a_picture_is_squeezed() -> None:
+    assert right_size(Ruler(90, 150, 0.2, 3), SHAPE, SHAPE, (30, 60)) == pytest.approx((248, 330), abs=1)
+    assert right_size(Ruler(150, 150, 0.0, 2), SHAPE, SHAPE, (30, 60)) == SHAPE
+
+
+def test_what_was_learned_at_one_size_is_searched_about_there() -> None:
+    low, high = learned(32)
+    assert low < 32 < high
+    assert right_size(sure(33, 31), SHAPE, SHAPE, learned(32)) == SHAPE
+    assert right_size(sure(64, 64), SHAPE, SHAPE, learned(32))[1] / SHAPE[1] == pytest.approx(high / 64, rel=0.01)
+    assert learned(None) == LEARNED
+
+
+def test_surer_is_what_agrees_then_what_is_there_at_all() -> None:
+    few, one = Ruler(40, 40, 0.2, 3), Ruler(40, 40, 0.0, 1)
+    ranked = [sure(40, 40), few, one]
+    assert [is_surer(a, b) for a in ranked for b in ranked] == [False, True, True, False, False, True] + [False] * 3
+    assert is_surer(few, None)
+    assert not is_surer(one, None)
 
 
 def test_squeezed_red_cells_are_made_round_again() -> None:

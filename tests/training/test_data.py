@@ -47,6 +47,18 @@ def test_a_sample_depends_on_seed_epoch_and_position_only(fields: list[Field], m
         assert not torch.equal(first[2][0], other[2][0])
 
 
+@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+def test_fields_are_brought_to_one_size_of_red_cells(single: Field, mosaic: float) -> None:
+    red_cells = {"red blood cell": np.array([[0, 0, 10, 10], [10, 0, 20, 10], [20, 0, 30, 10.0]])}
+    field = replace(single, auxiliary=red_cells)
+    sides = []
+    for seed in SEEDS:
+        _, labels = FieldDataset([field], 2 * SIDE, mosaic, 0.0, (1.0, 1.0), seed, red_cells=5.0)[0]
+        boxes = labels.boxes[labels.kinds == 0]
+        sides += (boxes[:, 2:] - boxes[:, :2]).prod(1).sqrt().tolist()
+    assert np.median(sides) == pytest.approx(37 / 2, rel=0.1)
+
+
 @pytest.mark.parametrize("scale", [(0.5, 0.5), (1.0, 1.0), (0.4, 1.6)])
 def test_the_box_follows_its_cell(single: Field, scale: tuple[float, float]) -> None:
     seen = 0

@@ -12,7 +12,7 @@ from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import STRIDES, Detect, Features
 from bloodfilm.training.assignment import assign
 from bloodfilm.training.labels import Targets
-from bloodfilm.training.losses import detection_losses, reading_loss
+from bloodfilm.training.losses import Guess, Known, detection_losses, reading_loss
 from bloodfilm.vocabulary import LLD, UNKNOWN
 
 BOXES = torch.tensor([[10.0, 12, 34, 40], [50, 20, 90, 60], [8, 6, 24, 20]])
@@ -129,6 +129,25 @@ def test_a_batch_of_unknown_types_still_teaches_boxes(detect: Detect) -> None:
     assert float(found["box"].detach()) > 0
     torch.stack(list(found.values())).sum().backward()
     assert all(torch.isfinite(level.grad).all() for level in raw)  # type: ignore[arg-type]
+
+
+def test_a_labelled_cell_is_no_background_where_nobody_looked(detect: Detect) -> None:
+    wanted = targets((3,), (0,))
+    raw = [level.requires_grad_() for level in levels()]
+    masks = [
+        Known(torch.zeros(level[:, 0, ..., 0].shape, dtype=torch.bool), torch.full(level[:, :1, ..., 0].shape, 0.5))
+        for level in levels()
+    ]
+    unused, nothing = torch.empty(0), Guess(masks, torch.zeros(1, dtype=torch.bool), torch.ones(1))
+    detection_losses(Features(tuple(raw), (unused, unused), unused, unused), wanted, detect, nothing)[
+        "objectness"
+    ].backward()
+    matched = assign(wanted.image, wanted.boxes, detect.anchors, [level.shape[2:4] for level in raw])
+    for level, matches in zip(raw, matched, strict=True):
+        taught = level.grad[..., 4] != 0  # type: ignore[index]
+        expected = torch.ones_like(taught)
+        expected[matches.image, matches.anchor, matches.row, matches.column] = False
+        assert torch.equal(taught, expected)
 
 
 def test_half_precision_outputs_are_weighed_in_full(detect: Detect) -> None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
-from bloodfilm.detection.letterbox import fit, resize
+from bloodfilm.detection.letterbox import fit, half, resize
 from bloodfilm.detection.red_cells import red_cell_sizes
-from bloodfilm.detection.ruler import Ruler, measure, right_size, surest, too_large
+from bloodfilm.detection.ruler import Ruler, is_rough, is_surer, learned, measure, right_size, surest, too_large
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
@@ -48,7 +48,32 @@ MEASURED = 4
 MAX_CELLS = 1000
 """Of one part of a picture that is searched."""
 
+MAX_LOOKS = 3
+"""How often a picture is searched, at most, until its red cells are as large as the network knows them."""
+
 Progress = Callable[[int, int], None]
+
+
+class _Look(NamedTuple):
+    """What is seen of a picture at a size (height, width).
+
+    Its cells, width and height (N, 2) of its red cells in pixels of the picture, and its ruler.
+    """
+
+    size: tuple[int, int]
+    cells: Cells
+    red_cells: npt.NDArray[np.float32]
+    ruler: Ruler | None
+
+    def after(self, before: _Look) -> _Look:
+        """Return this with the novelty of `before`, the first look, and its ruler, if that was surer."""
+        known = before if is_surer(before.ruler, self.ruler) else self
+        cells = replace(self.cells, novelty=before.cells.novelty)
+        return self._replace(cells=cells, red_cells=known.red_cells, ruler=known.ruler)
+
+    def told(self, shape: tuple[int, int]) -> Cells:
+        """Return the cells, which say the scale of their picture of this `shape`."""
+        return replace(self.cells, scale=self.ruler.scale(shape, self.size) if self.ruler else None)
 
 
 class Cancelled(Exception):  # noqa: N818  a request, not an error
@@ -97,6 +122,7 @@ class Detector:
         self.network = network.to(memory_format=torch.channels_last)
         vocabulary = card.vocabulary
         self._taught = torch.tensor([name in card.classes for name in vocabulary.classes], device=device)
+        self._limits = learned(card.red_cells)
         self._predicted = np.array([name in card.attributes for name in vocabulary.attribute_names], bool)
 
     @property
@@ -187,12 +213,9 @@ class Detector:
         corners = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0, np.array([width, height] * 2, np.float32))
         if not (corners[:, 2:] > corners[:, :2]).all():
             raise UserError(f"A box has no area inside the picture of {width} x {height} px.")
-        size = fit(shape, self.card.image_size)
         _, ruler = self._plan(picture, None, pixel_size)
-        if ruler is None:
-            ((_, red),) = self._search([picture], [size], MIN_SCORE)
-            ruler = surest(measure(red_cell_sizes(picture, red)), pixel_size)
-        size = right_size(ruler, shape, size)
+        ruler = ruler or self._look([picture], MIN_SCORE, [pixel_size])[0].ruler
+        size = right_size(ruler, shape, fit(shape, self.card.image_size), self._limits)
         given = torch.from_numpy(corners * np.array([size[1] / width, size[0] / height] * 2, np.float32))
         place = torch.zeros(len(given), dtype=torch.long)
         images = self._as_input(resize(picture, size)[None])
@@ -216,17 +239,15 @@ class Detector:
             return tiles, ruler
         if ruler is None or not ruler.sure:
             return whole, None
-        return (tiles if too_large(ruler, shape, size) else whole), ruler
+        return (tiles if too_large(ruler, shape, size, self._limits) else whole), ruler
 
     def _measure(self, picture: RGB, tiles: Sequence[Tile]) -> Ruler | None:
         """Measure the red cells on a few tiles from all over the picture."""
         count = min(MEASURED, -(-len(tiles) // 2))
         rows = np.linspace(0, len(tiles) - 1, count + 2)[1:-1].round().astype(int)
         chosen = [tiles[row] for row in dict.fromkeys(rows.tolist())]
-        parts = [tile.of(picture) for tile in chosen]
-        seen = self._search(parts, [fit(part.shape, self.card.image_size) for part in parts], MIN_SCORE)
-        sizes = [red_cell_sizes(part, red) for (_, red), part in zip(seen, parts, strict=True)]
-        return measure(np.concatenate(sizes))
+        looks = self._look([tile.of(picture) for tile in chosen], MIN_SCORE)
+        return measure(np.concatenate([look.red_cells for look in looks]))
 
     def detect_batch(
         self,
@@ -238,25 +259,59 @@ class Detector:
         """Find the cells of several (H, W, 3) uint8 pictures; those that come to one size share a pass.
 
         Where the red cells say that a picture is squeezed, or magnified unlike those that the network learned
-        from, it is searched once more as it should be; so it is by its one of `pixel_sizes`, in micrometres,
+        from, it is searched again as it should be; so it is by its one of `pixel_sizes`, in micrometres,
         where they do not say it. With `ruler`, all of them are searched by that at once.
         """
         shapes = [picture.shape[:2] for picture in pictures]
-        sizes = [right_size(ruler, shape, fit(shape, self.card.image_size)) for shape in shapes]
-        seen = self._search(pictures, sizes, min_score)
-        cells = [cells for cells, _ in seen]
-        measured = [measure(red_cell_sizes(picture, red)) for (_, red), picture in zip(seen, pictures, strict=True)]
-        given = pixel_sizes or [None] * len(pictures)
-        rulers = [ruler or surest(*known) for known in zip(measured, given, strict=True)]
-        better = [right_size(*known) for known in zip(rulers, shapes, sizes, strict=True)]
-        again = [row for row, (now, then) in enumerate(zip(better, sizes, strict=True)) if now != then]
-        second = self._search([pictures[row] for row in again], [better[row] for row in again], min_score)
-        for row, (found, _) in zip(again, second, strict=True):
-            cells[row] = found
+        if ruler is None:
+            looks = self._look(pictures, min_score, pixel_sizes)
+            return [look.told(shape) for look, shape in zip(looks, shapes, strict=True)]
+        sizes = [right_size(ruler, shape, fit(shape, self.card.image_size), self._limits) for shape in shapes]
         return [
-            replace(found, scale=each.scale(shape, size) if each else None, novelty=first.novelty)
-            for found, (first, _), each, shape, size in zip(cells, seen, rulers, shapes, better, strict=True)
+            replace(cells, scale=ruler.scale(shape, size))
+            for (cells, _), shape, size in zip(self._search(pictures, sizes, min_score), shapes, sizes, strict=True)
         ]
+
+    def _look(
+        self, pictures: Sequence[RGB], min_score: float, pixel_sizes: Sequence[float | None] | None = None
+    ) -> list[_Look]:
+        """Search pictures at the size that the network was trained at, then as their own red cells say.
+
+        Where none are seen, they are looked for at half the size, too.
+        """
+        given = pixel_sizes or [None] * len(pictures)
+        looks = self._see(pictures, [fit(p.shape, self.card.image_size) for p in pictures], min_score, given)
+
+        def again(rows: list[int], sizes: Sequence[tuple[int, int]]) -> list[_Look]:
+            chosen = [pictures[row] for row in rows], [sizes[row] for row in rows]
+            return self._see(*chosen, min_score, [given[row] for row in rows])
+
+        blind = [row for row, look in enumerate(looks) if self.card.auxiliary and not is_rough(look.ruler)]
+        for row, look in zip(blind, again(blind, [half(look.size) for look in looks]), strict=True):
+            looks[row] = looks[row]._replace(red_cells=look.red_cells, ruler=look.ruler)
+        for _ in range(MAX_LOOKS - 1):
+            sizes = [
+                right_size(look.ruler, picture.shape[:2], look.size, self._limits)
+                for look, picture in zip(looks, pictures, strict=True)
+            ]
+            rows = [row for row, look in enumerate(looks) if look.size != sizes[row]]
+            for row, look in zip(rows, again(rows, sizes), strict=True):
+                looks[row] = look.after(looks[row])
+        return looks
+
+    def _see(
+        self,
+        pictures: Sequence[RGB],
+        sizes: Sequence[tuple[int, int]],
+        min_score: float,
+        pixel_sizes: Sequence[float | None],
+    ) -> list[_Look]:
+        looks = []
+        seen = self._search(pictures, sizes, min_score)
+        for (cells, red), size, picture, pixel_size in zip(seen, sizes, pictures, pixel_sizes, strict=True):
+            red_cells = red_cell_sizes(picture, red)
+            looks.append(_Look(size, cells, red_cells, surest(measure(red_cells), pixel_size)))
+        return looks
 
     def _search(
         self, pictures: Sequence[RGB], sizes: Sequence[tuple[int, int]], min_score: float

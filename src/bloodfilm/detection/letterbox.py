@@ -17,6 +17,11 @@ def fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     return max(round(height * factor), 1), max(round(width * factor), 1)
 
 
+def half(size: tuple[int, int]) -> tuple[int, int]:
+    """Return half of a height and width, at least 32."""
+    return max(size[0] // 2, 32), max(size[1] // 2, 32)
+
+
 def resize(picture: RGB, size: tuple[int, int], pad_to: int = 32) -> Tensor:
     """Bring (H, W, 3) uint8 to `size` (height, width), as (3, H', W') uint8.
 

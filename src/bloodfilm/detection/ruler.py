@@ -16,8 +16,14 @@ RED_CELL_UM = 7.5
 MIN_RED_CELLS = 8
 MAX_ERROR = 0.05
 
-LEARNED = (20, 90)
-"""Diameters of red cells, in pixels of the network's input, that it learned from."""
+FEW_RED_CELLS = 3
+"""As many say well enough how large a picture is to be searched, if not what a pixel is."""
+
+LEARNED = (20.0, 90.0)
+"""Diameters of red cells, in pixels of its input, that a network can see whose pictures came as they were."""
+
+NEAR = 1.1
+"""By what factor red cells may be larger or smaller than those of a network that learned at one size of them."""
 
 MAX_SIDE = 1600
 
@@ -74,22 +80,43 @@ def measure(sizes: npt.NDArray[np.floating]) -> Ruler | None:
     return Ruler(float(medians[0]), float(medians[1]), error, len(sizes))
 
 
-def surest(measured: Ruler | None, pixel_size: float | None) -> Ruler | None:
+def surest(measured: Ruler | None, pixel_size: float | None = None) -> Ruler | None:
     """Return the `measured` ruler if it is sure; else, if it is known, that of `pixel_size` in micrometres."""
     if pixel_size is None or (measured and measured.sure):
         return measured
     return Ruler(RED_CELL_UM / pixel_size, RED_CELL_UM / pixel_size, 0.0, 0)
 
 
-def right_size(ruler: Ruler | None, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+def is_rough(ruler: Ruler | None) -> bool:
+    """Tell if a ruler is there that says how large a picture is to be searched, if no more."""
+    return ruler is not None and (not ruler.cells or ruler.cells >= FEW_RED_CELLS)
+
+
+def is_surer(ruler: Ruler | None, other: Ruler | None) -> bool:
+    """Tell if a ruler is more to be relied on than another one."""
+
+    def rank(each: Ruler | None) -> int:
+        return is_rough(each) + bool(each and each.sure)
+
+    return rank(ruler) > rank(other)
+
+
+def learned(red_cells: float | None) -> tuple[float, float]:
+    """Return the diameters, in pixels, at which a network that learned at this one searches."""
+    return (red_cells / NEAR, red_cells * NEAR) if red_cells else LEARNED
+
+
+def right_size(
+    ruler: Ruler | None, shape: tuple[int, int], size: tuple[int, int], limits: tuple[float, float] = LEARNED
+) -> tuple[int, int]:
     """Return height and width at which to search a picture of `shape` rather than at `size`.
 
-    Red cells become round and as large as the network knows them, as far as `MAX_SIDE` allows it; `size` stays if they
-    were so, or if the ruler is not sure.
+    Red cells become as large as `limits` say, as far as `MAX_SIDE` allows it, and round if the ruler is sure; `size`
+    stays if they were so, or if there is no ruler.
     """
-    if ruler is None or not ruler.sure:
+    if ruler is None or not is_rough(ruler):
         return size
-    wanted = _wanted(ruler, shape, size)
+    wanted = _wanted(ruler, shape, size, limits)
     factor = wanted * min(1.0, float((MAX_SIDE / (np.array(size) * wanted)).min()))
     if np.abs(factor - 1).max() < 0.05:
         return size
@@ -97,14 +124,18 @@ def right_size(ruler: Ruler | None, shape: tuple[int, int], size: tuple[int, int
     return height, width
 
 
-def too_large(ruler: Ruler, shape: tuple[int, int], size: tuple[int, int]) -> bool:
+def too_large(
+    ruler: Ruler, shape: tuple[int, int], size: tuple[int, int], limits: tuple[float, float] = LEARNED
+) -> bool:
     """Tell if a picture of `shape` would have to be larger than `MAX_SIDE` for its red cells to be large enough."""
-    return bool((np.array(size) * _wanted(ruler, shape, size)).max() > MAX_SIDE)
+    return bool((np.array(size) * _wanted(ruler, shape, size, limits)).max() > MAX_SIDE)
 
 
-def _wanted(ruler: Ruler, shape: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.float64]:
+def _wanted(
+    ruler: Ruler, shape: tuple[int, int], size: tuple[int, int], limits: tuple[float, float]
+) -> npt.NDArray[np.float64]:
     """Return by how much height and width have to be more than `size`."""
     seen = np.array([ruler.height, ruler.width]) * size / shape
-    diameter = float(np.clip(np.sqrt(seen.prod()), *LEARNED))
-    squeezed = max(ruler.squeeze, 1 / ruler.squeeze) > MAX_SQUEEZE
+    diameter = float(np.clip(np.sqrt(seen.prod()), *limits))
+    squeezed = ruler.sure and max(ruler.squeeze, 1 / ruler.squeeze) > MAX_SQUEEZE
     return np.asarray(diameter / (seen if squeezed else np.sqrt(seen.prod()).repeat(2)))

@@ -54,6 +54,8 @@ class Card(BaseModel):
     """Cell types that the model was taught; it never says another."""
     auxiliary: list[str] = []
     """What else it finds, hidden from results: names in `bloodfilm.vocabulary.AUXILIARY`."""
+    red_cells: float | None = None
+    """Side of red cells, in pixels of its input, at which it learned to see; None if pictures came as they are."""
     attributes: list[str] = []
     """Attributes that the model was taught; it says "not predicted" for the others."""
     head: Head = "own"

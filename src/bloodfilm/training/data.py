@@ -21,6 +21,7 @@ from bloodfilm.training.labels import Labels, join, labels_of, settle
 from bloodfilm.training.paste import Cutouts, paste
 from bloodfilm.training.rarity import rarity
 from bloodfilm.training.regions import Boxes, labelled, views
+from bloodfilm.training.scale import red_cell_sides
 from bloodfilm.training.surround import surround
 from bloodfilm.training.window import Axis, Window, copy_of, visible
 
@@ -81,6 +82,9 @@ class FieldDataset(Dataset[Sample]):
     collage : float
         Probability of a canvas full of labelled regions, if there are fields labelled in part: as many of them as
         it takes, those with something rare more often (`rarity`).
+    red_cells : float, optional
+        Side of red cells, in pixels of the canvas, that fields are brought to before `scale`, as far as labels tell
+        (`red_cell_sides`). Otherwise it is their own longer side that is brought to that of the canvas.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class FieldDataset(Dataset[Sample]):
         labels: Callable[[Field], Labels] = labels_of,
         read: Callable[[Field], RGB] = read_field,
         collage: float = 0.0,
+        red_cells: float | None = None,
     ) -> None:
         self.read = read
         self.labels = labels
@@ -109,6 +114,12 @@ class FieldDataset(Dataset[Sample]):
         self.scale = scale
         self.seed = seed
         self.epoch = 0
+        self.mosaic_scale = 1.0 if red_cells else MOSAIC_SCALE
+        self.zooms = [1.0] * len(fields)
+        if red_cells:
+            whole = [max(field.width, field.height) / image_size for field in fields]
+            zooms = np.array(whole) * red_cells / red_cell_sides(fields)
+            self.zooms = np.nan_to_num(zooms, nan=1.0).tolist()
         self._cache: dict[Path, Tensor] = {}
 
     def __len__(self) -> int:
@@ -126,18 +137,19 @@ class FieldDataset(Dataset[Sample]):
         return surround(*sample, random) if random.random() < SURROUNDED else sample
 
     def _picture(self, index: int) -> Tensor:
-        """Return the field with its longer side brought to that of the canvas."""
+        """Return the field at its usual size."""
         path = self.fields[index].path
         if path not in self._cache:
             picture = self.read(self.fields[index])
-            self._cache[path] = resize(picture, fit(picture.shape, self.image_size), pad_to=1)
+            side = round(self.image_size * self.zooms[index])
+            self._cache[path] = resize(picture, fit(picture.shape, side), pad_to=1)
         return self._cache[path]
 
     def _cell_side(self, index: int) -> float:
-        """Return the median side of the field's white cells where its longer side is that of the canvas."""
+        """Return the median side of the field's white cells at its usual size."""
         field = self.fields[index]
         sides = (field.cells.boxes[:, 2:] - field.cells.boxes[:, :2]).min(1)
-        factor = self.image_size / max(field.width, field.height)
+        factor = self.zooms[index] * self.image_size / max(field.width, field.height)
         return float(np.median(sides)) * factor if len(sides) else math.inf
 
     def _place(
@@ -175,7 +187,7 @@ class FieldDataset(Dataset[Sample]):
         x, y = (int(v) for v in random.uniform(0.3 * side, 0.7 * side, 2))
         windows = [Window(0, 0, x, y), Window(x, 0, side, y), Window(0, y, x, side), Window(x, y, side, side)]
         chosen = random.permutation([index, *random.integers(len(self.fields), size=3)])
-        return self._join(chosen.tolist(), windows, random, MOSAIC_SCALE)
+        return self._join(chosen.tolist(), windows, random, self.mosaic_scale)
 
     def _collage(self, random: np.random.Generator) -> Sample:
         chosen = random.choice(len(self.fields), MOST_ACROSS**2, p=self.chances)

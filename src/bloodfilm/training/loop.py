@@ -157,6 +157,7 @@ class _Run:
             cutouts,
             method.labels,
             method.picture,
+            red_cells=self.card.red_cells,
         )
         self.epoch, self.best, self.batch = 0, -1.0, settings.batch
         self.selects = sum(len(field.cells) for field in validation) >= ENOUGH_TO_SELECT

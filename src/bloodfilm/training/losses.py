@@ -67,8 +67,9 @@ def _kind_losses(
         taught = looked[matches.image, matches.row, matches.column]
         if guess:
             taught = taught | guess.guessed[mine][matches.cell]
-        matches = matches.where(taught)
+        unsaid, matches = matches.where(~taught), matches.where(taught)
         aim, weight = torch.zeros_like(scores), certain[:, None].expand_as(scores)
+        weight = weight.index_put(tuple(unsaid[:4]), weight.new_zeros(()))
         if len(matches.cell):
             ciou_loss, picked = box_loss(raw, matches, cells[matches.cell] / STRIDES[index], detect.anchors[index])
             share = trust[matches.cell]

@@ -14,7 +14,8 @@ class Settings:
 
     `init` is a model name or file to start from, which also sets the size; without it the size is n by default. Of an
     imported model all tensors are taken that fit the labels.
-    `mosaic`, `mirrored` and `scale` are those of `FieldDataset`. In a share `frozen` of the epochs, the first ones, the
+    `mosaic`, `mirrored`, `scale` and `red_cells` are those of `FieldDataset`; a model to start from brings its own
+    `red_cells`. In a share `frozen` of the epochs, the first ones, the
     backbone stays as it was. `workers` are the processes that load pictures; with 0 each picture is read once and kept
     in memory.
     """
@@ -32,6 +33,7 @@ class Settings:
     mosaic: float = 0.5
     mirrored: float = 0.0
     scale: tuple[float, float] = (0.5, 1.4)
+    red_cells: float | None = None
     frozen: float = 0.0
     workers: int = 0
 

@@ -54,5 +54,6 @@ def begin(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
         classes=[name for name in vocabulary.classes if name in classes],
         auxiliary=auxiliary,
         attributes=[name for name in vocabulary.attribute_names if name in attributes],
+        red_cells=settings.red_cells or (card.red_cells if settings.init else None) if auxiliary else None,
         patients=card.patients if settings.init else [],
     )
