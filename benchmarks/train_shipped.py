@@ -81,7 +81,7 @@ def teach(detector: str | Path, fields: list[Field], out: Path, device: str) -> 
     network, card = load(detector)
     weights = out / f"readings-{card.sha256[:8]}.safetensors"
     if not weights.exists():
-        cells = cut_out(fields, card.image_size)
+        cells = cut_out(fields, card.image_size, card.red_cells)
         print(f"{weights}: {len(cells.codes)} cells", flush=True)
         network = teach_readings(network, cells, ReadingSettings(device=device), report)
         save(weights, network, card.model_copy(update={"calibration": {}}))

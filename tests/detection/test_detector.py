@@ -61,7 +61,8 @@ def test_the_number_of_tiles_in_a_pass_changes_nothing(detector: Detector, pictu
     assert_close(detector.detect(picture, 0.2, 64, batch=batch), detector.detect(picture, 0.2, 64, batch=1))
 
 
-def test_pictures_together_give_what_each_gives_alone(detector: Detector) -> None:
+def test_pictures_together_give_what_each_gives_alone(checkpoint: Path) -> None:
+    detector = Detector(checkpoint, "cpu", torch.float64)
     pictures = [noise(96, 96), noise(160, 200, 1), noise(90, 70, 2), noise(200, 160, 3), noise(96, 96, 4)]
     for together, each in zip(detector.detect_batch(pictures, 0.1), pictures, strict=True):
         assert_close(together, detector.detect(each, 0.1))

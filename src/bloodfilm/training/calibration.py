@@ -18,6 +18,7 @@ from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card
 from bloodfilm.training.data import boxed
+from bloodfilm.training.scale import usual_sides
 from bloodfilm.vocabulary import UNKNOWN
 
 LOWEST_FITTED = 0.05
@@ -99,9 +100,9 @@ def fold(network: AttriDet, slope: float, offset: float, temperatures: Sequence[
 def _readings(network: AttriDet, card: Card, fields: Sequence[Field]) -> list[tuple[npt.ArrayLike, npt.ArrayLike]]:
     """Return logits (K, values) and codes (K,) of the cells whose type is known, and so for each attribute."""
     logits, codes = [], []
-    for field in fields:
+    for field, side in zip(fields, usual_sides(fields, card.image_size, card.red_cells), strict=True):
         cells = field.cells
-        image, rois = boxed(field, cells.boxes, card.image_size)
+        image, rois = boxed(field, cells.boxes, side)
         logits.append(torch.cat(network.read(image / 255, rois), 1))
         codes.append(np.column_stack((cells.codes, cells.attributes)))
     table = np.concatenate(codes)

@@ -21,7 +21,7 @@ from bloodfilm.training.labels import Labels, join, labels_of, settle
 from bloodfilm.training.paste import Cutouts, paste
 from bloodfilm.training.rarity import rarity
 from bloodfilm.training.regions import Boxes, labelled, views
-from bloodfilm.training.scale import red_cell_sides
+from bloodfilm.training.scale import usual_sides
 from bloodfilm.training.surround import surround
 from bloodfilm.training.window import Axis, Window, copy_of, visible
 
@@ -84,7 +84,7 @@ class FieldDataset(Dataset[Sample]):
         it takes, those with something rare more often (`rarity`).
     red_cells : float, optional
         Side of red cells, in pixels of the canvas, that fields are brought to before `scale`, as far as labels tell
-        (`red_cell_sides`). Otherwise it is their own longer side that is brought to that of the canvas.
+        (`usual_sides`). Otherwise it is their own longer side that is brought to that of the canvas.
     """
 
     def __init__(
@@ -115,11 +115,7 @@ class FieldDataset(Dataset[Sample]):
         self.seed = seed
         self.epoch = 0
         self.mosaic_scale = 1.0 if red_cells else MOSAIC_SCALE
-        self.zooms = [1.0] * len(fields)
-        if red_cells:
-            whole = [max(field.width, field.height) / image_size for field in fields]
-            zooms = np.array(whole) * red_cells / red_cell_sides(fields)
-            self.zooms = np.nan_to_num(zooms, nan=1.0).tolist()
+        self.sides = usual_sides(fields, image_size, red_cells)
         self._cache: dict[Path, Tensor] = {}
 
     def __len__(self) -> int:
@@ -137,11 +133,11 @@ class FieldDataset(Dataset[Sample]):
         return surround(*sample, random) if random.random() < SURROUNDED else sample
 
     def _picture(self, index: int) -> Tensor:
-        """Return the field at its usual size."""
+        """Return the field at its usual size, or as it is if that is smaller."""
         path = self.fields[index].path
         if path not in self._cache:
             picture = self.read(self.fields[index])
-            side = round(self.image_size * self.zooms[index])
+            side = min(self.sides[index], max(picture.shape))
             self._cache[path] = resize(picture, fit(picture.shape, side), pad_to=1)
         return self._cache[path]
 
@@ -149,7 +145,7 @@ class FieldDataset(Dataset[Sample]):
         """Return the median side of the field's white cells at its usual size."""
         field = self.fields[index]
         sides = (field.cells.boxes[:, 2:] - field.cells.boxes[:, :2]).min(1)
-        factor = self.zooms[index] * self.image_size / max(field.width, field.height)
+        factor = self.sides[index] / max(field.width, field.height)
         return float(np.median(sides)) * factor if len(sides) else math.inf
 
     def _place(
@@ -162,6 +158,7 @@ class FieldDataset(Dataset[Sample]):
         image, field = self._picture(index), self.fields[index]
         lowest = min(max(self.scale[0], MIN_CELL / (reduce * self._cell_side(index))), self.scale[1])
         magnification = reduce * math.exp(random.uniform(*np.log((lowest, self.scale[1]))))
+        magnification *= self.sides[index] / max(image.shape)
         squeeze = math.exp(random.uniform(*np.log(MAX_SQUEEZE)) / 2)
         height = max(round(image.shape[1] * magnification / squeeze), 8)
         width = max(round(image.shape[2] * magnification * squeeze), 8)

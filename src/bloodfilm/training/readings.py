@@ -23,6 +23,7 @@ from bloodfilm.training.average import Average
 from bloodfilm.training.data import boxed
 from bloodfilm.training.loop import Report
 from bloodfilm.training.losses import reading_loss
+from bloodfilm.training.scale import usual_sides
 from bloodfilm.training.settings import ReadingSettings
 from bloodfilm.training.supervised import shaken
 from bloodfilm.vocabulary import UNKNOWN
@@ -47,8 +48,8 @@ class Boxed(NamedTuple):
     codes: Tensor
 
 
-def cut_out(fields: Sequence[Field], image_size: int) -> Boxed:
-    """Cut out the cells whose type or any attribute is known, from pictures brought to `image_size`.
+def cut_out(fields: Sequence[Field], image_size: int, red_cells: float | None = None) -> Boxed:
+    """Cut out the cells whose type or any attribute is known, from pictures as a network of that card sees them.
 
     Raises
     ------
@@ -56,13 +57,13 @@ def cut_out(fields: Sequence[Field], image_size: int) -> Boxed:
         If there is none.
     """
     patches, codes = [], []
-    for field in fields:
+    for field, side in zip(fields, usual_sides(fields, image_size, red_cells), strict=True):
         cells = kept(field.cells)
         known = np.column_stack((cells.codes, cells.attributes))
         rows = (known != UNKNOWN).any(1)
         if not rows.any():
             continue
-        image, rois = boxed(field, cells.boxes[rows], image_size)
+        image, rois = boxed(field, cells.boxes[rows], side)
         patches.append(look(image.float(), rois, AROUND, PATCH).round().byte())
         codes.append(known[rows])
     if not patches:

@@ -1,4 +1,4 @@
-"""How large red cells are on a field, by its labels: the scale that pictures of all microscopes are brought to."""
+"""The scale that pictures of all microscopes are brought to, by what their labels say of the size of red cells."""
 
 from __future__ import annotations
 
@@ -9,11 +9,24 @@ from collections.abc import Sequence
 import numpy as np
 
 from bloodfilm.cells import Field
+from bloodfilm.detection.ruler import MAX_SIDE
 from bloodfilm.vocabulary import AUXILIARY
 
 MIN_RED_CELLS = 3
 WHITE_TO_RED = 1.7
 """Side of a white cell in that of a red one: lymphocytes 1.2, neutrophils 1.7, monocytes 2.2 and more."""
+
+
+def usual_sides(fields: Sequence[Field], image_size: int, red_cells: float | None) -> list[int]:
+    """Return the longer side in pixels to which each field is brought.
+
+    It is `image_size`, or what brings its red cells to a side of `red_cells`, at most `MAX_SIDE`, if labels tell.
+    """
+    if not red_cells:
+        return [image_size] * len(fields)
+    longer = np.array([max(field.width, field.height) for field in fields])
+    sides = np.minimum(longer * red_cells / red_cell_sides(fields), MAX_SIDE)
+    return [image_size if math.isnan(side) else round(side) for side in sides.tolist()]
 
 
 def red_cell_sides(fields: Sequence[Field]) -> list[float]:
