@@ -11,9 +11,8 @@ from bloodfilm.training.settings import Settings
 from bloodfilm.vocabulary import UNKNOWN
 
 FIELDS = Settings(epochs=15, image_size=416, batch=8, learning_rate=1.5e-3, workers=1)
-MICROSCOPES = replace(
-    FIELDS, epochs=20, learning_rate=1e-3, warm_up=0.5, mirrored=0.5, scale=(0.5, 2.0), red_cells=32.0
-)
+MICROSCOPES = replace(FIELDS, epochs=20, learning_rate=1e-3, warm_up=0.5, mirrored=0.5, scale=(0.25, 1.4))
+ONE_SIZE = replace(MICROSCOPES, epochs=10, learning_rate=7e-4, scale=(0.5, 2.0), red_cells=36.0)
 REPEATED = {"chula-negatives": 5}
 """How often a source is shown in an epoch, if not once: films without white cells are few."""
 

@@ -28,7 +28,7 @@ from bloodfilm import Cells, Field, read_coco, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
 from bloodfilm.detection.devices import resolve_device
 from bloodfilm.detection.letterbox import fit, resize
-from recipe import FIELDS, MICROSCOPES, shown
+from recipe import FIELDS, MICROSCOPES, ONE_SIZE, shown
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
 
@@ -171,7 +171,8 @@ def main() -> None:
     args = parser.parse_args()
     fields, validation = (read_coco(args.data / f"{split}.json") for split in ("train", "val"))
     train, _ = RIVALS[args.rival]
-    epochs = round(FIELDS.epochs + MICROSCOPES.epochs * len(shown(fields)) / len(fields))
+    later = MICROSCOPES.epochs + ONE_SIZE.epochs
+    epochs = round(FIELDS.epochs + later * len(shown(fields)) / len(fields))
     train(fields, validation, args.out / args.rival, epochs, FIELDS.image_size, seed=0)
 
 

@@ -3,10 +3,11 @@
     python benchmarks/train_shipped.py wbc-n
 
 goes through all stages: fields (boxes and types, from scratch, each field about as it is), microscopes (the same at
-all scales and squeezes, in crowds, with red cells and platelets), crops (boxes for the WBCAtt crops by that detector),
-readings (types and attributes of cells cut out of fields and crops; boxes stay), and ship (calibrated on validation
-fields, with its card). Runs unchanged on CPU and CUDA. What was done before is not done again, and a training of the
-first two stages that was stopped goes on where it was; their curves are in ``build/NAME/*/log.csv``.
+all scales and squeezes, in crowds, with red cells and platelets), one-size (the same with all red cells brought to one
+size, at which the model then searches), crops (boxes for the WBCAtt crops by that detector), readings (types and
+attributes of cells cut out of fields and crops; boxes stay), and ship (calibrated on validation fields, with its card).
+Runs unchanged on CPU and CUDA. What was done before is not done again, and a training of the first three stages that
+was stopped goes on where it was; their curves are in ``build/NAME/*/log.csv``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from bloodfilm.training.readings import cut_out, teach_readings
 from bloodfilm.training.settings import ReadingSettings, Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
-from recipe import FIELDS, MICROSCOPES, named, shown, single_cells
+from recipe import FIELDS, MICROSCOPES, ONE_SIZE, named, shown, single_cells
 
 SHIPPED = {"wbc-n": "n", "wbc-s": "s"}
 
@@ -92,8 +93,8 @@ def ship(name: str, data: Path, weights: Path, crops: Path, target: Path, detect
     text = json.loads((Path(__file__).parent / "card.json").read_text())
     fields, held_out = (read_coco(data / f"{split}.json") for split in ("train", "val"))
     network, card = finish(*load(weights), fields, held_out, read_coco(crops))
-    if detector:
-        known, before = load(detector)
+    known, before = load(detector) if detector else (network, card)
+    if before.calibration:
         network.detector, network.novelty = known.detector, known.novelty
         scores = {key: value for key, value in before.calibration.items() if key.startswith("score_")}
         card = card.model_copy(update={"calibration": card.calibration | scores})
@@ -122,9 +123,10 @@ def main() -> None:
     detector = args.detector
     if detector is None:
         first = replace(FIELDS, size=SHIPPED[args.name], device=args.device)
-        begun = run(fields, args.data, out / "fields", first)
-        settings = replace(MICROSCOPES, init=str(begun), device=args.device)
-        detector = run(shown(fields), args.data, out / "microscopes", settings)
+        detector = run(fields, args.data, out / "fields", first)
+        for name, stage in {"microscopes": MICROSCOPES, "one-size": ONE_SIZE}.items():
+            settings = replace(stage, init=str(detector), device=args.device)
+            detector = run(shown(fields), args.data, out / name, settings)
     boxed = box_crops(args.data, detector, "train", out, args.device)
     readings = teach(detector, named(fields) + read_coco(boxed), out, args.device)
     held_out = box_crops(args.data, detector, "val", out, args.device)

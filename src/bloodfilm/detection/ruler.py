@@ -22,8 +22,8 @@ FEW_RED_CELLS = 3
 LEARNED = (20.0, 90.0)
 """Diameters of red cells, in pixels of its input, that a network can see whose pictures came as they were."""
 
-NEAR = 1.1
-"""By what factor red cells may be larger or smaller than those of a network that learned at one size of them."""
+SEARCHED = (0.75, 0.92)
+"""Limits of the diameter of red cells in a search, in that of those that a network learned at."""
 
 MAX_SIDE = 1600
 
@@ -103,7 +103,7 @@ def is_surer(ruler: Ruler | None, other: Ruler | None) -> bool:
 
 def learned(red_cells: float | None) -> tuple[float, float]:
     """Return the diameters, in pixels, at which a network that learned at this one searches."""
-    return (red_cells / NEAR, red_cells * NEAR) if red_cells else LEARNED
+    return (SEARCHED[0] * red_cells, SEARCHED[1] * red_cells) if red_cells else LEARNED
 
 
 def right_size(
