@@ -119,6 +119,7 @@ def main() -> None:
     if not (args.data / "train.json").exists():
         sources.write(args.data)
     out = args.out / args.name
+    out.mkdir(parents=True, exist_ok=True)
     fields = read_coco(args.data / "train.json")
     detector = args.detector
     if detector is None:

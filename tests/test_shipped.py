@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from bloodfilm.cells import Cells, Field
 from bloodfilm.cli import app
 from bloodfilm.detection.detector import Detector
+from bloodfilm.detection.ruler import learned
 from bloodfilm.evaluation.matching import match
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
@@ -61,6 +62,14 @@ def test_synthetic_fields_are_searched_well_at_several_magnifications(detector: 
         picture, truth = draw_field(640, 480, 4, seed, diameter)
         shares.append(found_share(detector.detect(picture), truth, picture))
     assert np.mean(shares) >= 0.9
+
+
+@pytest.mark.parametrize("diameter", [20.0, 46.0, 110.0])
+def test_pictures_are_searched_where_red_cells_are_as_large_as_learned(detector: Detector, diameter: float) -> None:
+    scale = detector.detect(draw_field(640, 480, 4, 0, diameter)[0]).scale
+    low, high = learned(detector.card.red_cells)
+    assert scale is not None
+    assert 0.9 * low < diameter * scale.resized[0] < 1.1 * high
 
 
 def test_a_film_without_white_cells_gives_none(detector: Detector) -> None:

@@ -22,7 +22,7 @@ FEW_RED_CELLS = 3
 LEARNED = (20.0, 90.0)
 """Diameters of red cells, in pixels of its input, that a network can see whose pictures came as they were."""
 
-SEARCHED = (0.75, 0.92)
+SEARCHED = (0.8, 0.92)
 """Limits of the diameter of red cells in a search, in that of those that a network learned at."""
 
 MAX_SIDE = 1600
