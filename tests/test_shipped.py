@@ -139,3 +139,4 @@ def test_many_small_cells_of_a_large_picture_are_found(detector: Detector) -> No
     assert found_share(cells, truth, picture) > 0.95
     assert cells.scale is not None
     assert cells.scale.um_per_px[0] == pytest.approx(7.5 / 21, rel=0.1)
+    assert found_share(detector.detect(picture, 0.001), truth, picture) == 1

@@ -34,6 +34,7 @@ def test_few_or_unlike_red_cells_make_no_sure_ruler(count: int, spread: float) -
     ruler = measure(red_cells(40, 40, count, spread))
     assert ruler is not None
     assert not ruler.sure
+    assert right_size(ruler, SHAPE, SHAPE) == SHAPE
 
 
 def sure(width: float, height: float) -> Ruler:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,9 @@ from torch import Tensor
 from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
 from bloodfilm.detection.letterbox import fit, half, resize
+from bloodfilm.detection.look import Look
 from bloodfilm.detection.red_cells import red_cell_sizes
-from bloodfilm.detection.ruler import Ruler, is_rough, is_surer, learned, measure, right_size, surest, too_large
+from bloodfilm.detection.ruler import Ruler, is_rough, learned, measure, right_size, surest, too_large
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
@@ -48,32 +49,13 @@ MEASURED = 4
 MAX_CELLS = 1000
 """Of one part of a picture that is searched."""
 
+ONLY_MEASURED = 1.0
+"""Lowest score of a search that is for red cells alone: no type and attribute is read for nothing."""
+
 MAX_LOOKS = 3
 """How often a picture is searched, at most, until its red cells are as large as the network knows them."""
 
 Progress = Callable[[int, int], None]
-
-
-class _Look(NamedTuple):
-    """What is seen of a picture at a size (height, width).
-
-    Its cells, width and height (N, 2) of its red cells in pixels of the picture, and its ruler.
-    """
-
-    size: tuple[int, int]
-    cells: Cells
-    red_cells: npt.NDArray[np.float32]
-    ruler: Ruler | None
-
-    def after(self, before: _Look) -> _Look:
-        """Return this with the novelty of `before`, the first look, and its ruler, if that was surer."""
-        known = before if is_surer(before.ruler, self.ruler) else self
-        cells = replace(self.cells, novelty=before.cells.novelty)
-        return self._replace(cells=cells, red_cells=known.red_cells, ruler=known.ruler)
-
-    def told(self, shape: tuple[int, int]) -> Cells:
-        """Return the cells, which say the scale of their picture of this `shape`."""
-        return replace(self.cells, scale=self.ruler.scale(shape, self.size) if self.ruler else None)
 
 
 class Cancelled(Exception):  # noqa: N818  a request, not an error
@@ -214,8 +196,10 @@ class Detector:
         if not (corners[:, 2:] > corners[:, :2]).all():
             raise UserError(f"A box has no area inside the picture of {width} x {height} px.")
         _, ruler = self._plan(picture, None, pixel_size)
-        ruler = ruler or self._look([picture], MIN_SCORE, [pixel_size])[0].ruler
-        size = right_size(ruler, shape, fit(shape, self.card.image_size), self._limits)
+        size = self._size(shape, ruler)
+        if ruler is None:
+            (look,) = self._look([picture], ONLY_MEASURED, [pixel_size])
+            size, ruler = look.size, look.ruler
         given = torch.from_numpy(corners * np.array([size[1] / width, size[0] / height] * 2, np.float32))
         place = torch.zeros(len(given), dtype=torch.long)
         images = self._as_input(resize(picture, size)[None])
@@ -246,7 +230,7 @@ class Detector:
         count = min(MEASURED, -(-len(tiles) // 2))
         rows = np.linspace(0, len(tiles) - 1, count + 2)[1:-1].round().astype(int)
         chosen = [tiles[row] for row in dict.fromkeys(rows.tolist())]
-        looks = self._look([tile.of(picture) for tile in chosen], MIN_SCORE)
+        looks = self._look([tile.of(picture) for tile in chosen], ONLY_MEASURED)
         return measure(np.concatenate([look.red_cells for look in looks]))
 
     def detect_batch(
@@ -262,55 +246,45 @@ class Detector:
         from, it is searched again as it should be; so it is by its one of `pixel_sizes`, in micrometres,
         where they do not say it. With `ruler`, all of them are searched by that at once.
         """
-        shapes = [picture.shape[:2] for picture in pictures]
         if ruler is None:
-            looks = self._look(pictures, min_score, pixel_sizes)
-            return [look.told(shape) for look, shape in zip(looks, shapes, strict=True)]
-        sizes = [right_size(ruler, shape, fit(shape, self.card.image_size), self._limits) for shape in shapes]
+            return [look.told() for look in self._look(pictures, min_score, pixel_sizes)]
+        sizes = [self._size(picture.shape[:2], ruler) for picture in pictures]
         return [
-            replace(cells, scale=ruler.scale(shape, size))
-            for (cells, _), shape, size in zip(self._search(pictures, sizes, min_score), shapes, sizes, strict=True)
+            replace(cells, scale=ruler.scale(picture.shape[:2], size))
+            for (cells, _), picture, size in zip(self._search(pictures, sizes, min_score), pictures, sizes, strict=True)
         ]
+
+    def _size(self, shape: tuple[int, int], ruler: Ruler | None = None) -> tuple[int, int]:
+        """Return height and width at which a picture of `shape` is searched by a ruler, or at first."""
+        return right_size(ruler, shape, fit(shape, self.card.image_size), self._limits)
 
     def _look(
         self, pictures: Sequence[RGB], min_score: float, pixel_sizes: Sequence[float | None] | None = None
-    ) -> list[_Look]:
+    ) -> list[Look]:
         """Search pictures at the size that the network was trained at, then as their own red cells say.
 
         Where none are seen, they are looked for at half the size, too.
         """
         given = pixel_sizes or [None] * len(pictures)
-        looks = self._see(pictures, [fit(p.shape, self.card.image_size) for p in pictures], min_score, given)
 
-        def again(rows: list[int], sizes: Sequence[tuple[int, int]]) -> list[_Look]:
-            chosen = [pictures[row] for row in rows], [sizes[row] for row in rows]
-            return self._see(*chosen, min_score, [given[row] for row in rows])
+        def see(rows: Sequence[int], sizes: Sequence[tuple[int, int]], lowest: float) -> list[Look]:
+            looks = []
+            seen = self._search([pictures[row] for row in rows], sizes, lowest)
+            for row, size, (cells, red) in zip(rows, sizes, seen, strict=True):
+                red_cells = red_cell_sizes(pictures[row], red)
+                ruler = surest(measure(red_cells), given[row])
+                looks.append(Look(pictures[row].shape[:2], size, cells, red_cells, ruler))
+            return looks
 
+        looks = see(range(len(pictures)), [self._size(picture.shape[:2]) for picture in pictures], min_score)
         blind = [row for row, look in enumerate(looks) if self.card.auxiliary and not is_rough(look.ruler)]
-        for row, look in zip(blind, again(blind, [half(look.size) for look in looks]), strict=True):
+        for row, look in zip(blind, see(blind, [half(looks[row].size) for row in blind], ONLY_MEASURED), strict=True):
             looks[row] = looks[row]._replace(red_cells=look.red_cells, ruler=look.ruler)
         for _ in range(MAX_LOOKS - 1):
-            sizes = [
-                right_size(look.ruler, picture.shape[:2], look.size, self._limits)
-                for look, picture in zip(looks, pictures, strict=True)
-            ]
+            sizes = [look.better_size(self._limits) for look in looks]
             rows = [row for row, look in enumerate(looks) if look.size != sizes[row]]
-            for row, look in zip(rows, again(rows, sizes), strict=True):
+            for row, look in zip(rows, see(rows, [sizes[row] for row in rows], min_score), strict=True):
                 looks[row] = look.after(looks[row])
-        return looks
-
-    def _see(
-        self,
-        pictures: Sequence[RGB],
-        sizes: Sequence[tuple[int, int]],
-        min_score: float,
-        pixel_sizes: Sequence[float | None],
-    ) -> list[_Look]:
-        looks = []
-        seen = self._search(pictures, sizes, min_score)
-        for (cells, red), size, picture, pixel_size in zip(seen, sizes, pictures, pixel_sizes, strict=True):
-            red_cells = red_cell_sizes(picture, red)
-            looks.append(_Look(size, cells, red_cells, surest(measure(red_cells), pixel_size)))
         return looks
 
     def _search(
@@ -345,7 +319,7 @@ class Detector:
     def describe(self, picture: RGB) -> Tensor:
         """Return what a picture (H, W, 3) uint8 looks like to the network, for `bloodfilm.nets.novelty`."""
         images = self._as_input(resize(picture, fit(picture.shape, self.card.image_size))[None])
-        return self.network.find(images, min_score=1.0).described[0].cpu()
+        return self.network.find(images, ONLY_MEASURED).described[0].cpu()
 
     def _novelty(self, picture: RGB) -> float | None:
         return _known(float(self.novelty(self.describe(picture)[None].to(self.device))))

@@ -80,7 +80,7 @@ def measure(sizes: npt.NDArray[np.floating]) -> Ruler | None:
     return Ruler(float(medians[0]), float(medians[1]), error, len(sizes))
 
 
-def surest(measured: Ruler | None, pixel_size: float | None = None) -> Ruler | None:
+def surest(measured: Ruler | None, pixel_size: float | None) -> Ruler | None:
     """Return the `measured` ruler if it is sure; else, if it is known, that of `pixel_size` in micrometres."""
     if pixel_size is None or (measured and measured.sure):
         return measured

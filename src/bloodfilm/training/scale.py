@@ -7,11 +7,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.ruler import MAX_SIDE
 from bloodfilm.vocabulary import AUXILIARY
 
+NOTHING = np.empty((0, 4), np.float32)
 MIN_RED_CELLS = 3
 WHITE_TO_RED = 1.7
 """Side of a white cell in that of a red one: lymphocytes 1.2, neutrophils 1.7, monocytes 2.2 and more."""
@@ -35,20 +37,18 @@ def red_cell_sides(fields: Sequence[Field]) -> list[float]:
     It is the median of at least three that are labelled, else that of the fields of the same source, else what the
     white cells of that source say.
     """
-    own = [_median(field, red=True) for field in fields]
+    own = [_side(np.asarray(field.auxiliary.get(AUXILIARY[0], NOTHING)), MIN_RED_CELLS) for field in fields]
     red, white = defaultdict(list), defaultdict(list)
     for field, side in zip(fields, own, strict=True):
         red[field.source].append(side)
-        white[field.source].append(_median(field, red=False) / WHITE_TO_RED)
+        white[field.source].append(_side(field.cells.boxes, 1) / WHITE_TO_RED)
     usual = {source: _known(red[source], _known(white[source], math.nan)) for source in red}
     return [usual[field.source] if math.isnan(side) else side for field, side in zip(fields, own, strict=True)]
 
 
-def _median(field: Field, red: bool) -> float:
-    boxes = np.asarray(field.auxiliary.get(AUXILIARY[0], np.empty((0, 4))) if red else field.cells.boxes, np.float32)
-    if len(boxes) < (MIN_RED_CELLS if red else 1):
-        return math.nan
-    return float(np.median(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))))
+def _side(boxes: npt.NDArray[np.floating], least: int) -> float:
+    """Return the median side of at least so many `boxes` (N, 4), else NaN."""
+    return float(np.median(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1)))) if len(boxes) >= least else math.nan
 
 
 def _known(sides: Sequence[float], otherwise: float) -> float:
