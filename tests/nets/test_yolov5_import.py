@@ -15,6 +15,7 @@ from plain_yolov5 import State, before_suppression, imported, prefixed, publishe
 from torch import Tensor, nn
 
 from bloodfilm.detection.detector import Detector
+from bloodfilm.errors import CheckpointError
 from bloodfilm.nets.attridet import AttriDet, taken_over
 from bloodfilm.nets.checkpoint import load, save
 from bloodfilm.nets.yolo import YOLOv5
@@ -116,6 +117,12 @@ def test_anchors_are_kept(tmp_path: Path) -> None:
 )
 def test_the_size_it_was_trained_at_is_kept_if_it_is_one(tmp_path: Path, options: Any, size: int) -> None:
     assert imported(tmp_path / "a.pt", {"model": weights(), "opt": options})[1].image_size == size
+
+
+def test_a_class_whose_name_says_nothing_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    content = {"model": weights(), "names": ["Neutrophil", "unknown type", "Smudge"]}
+    with pytest.raises(CheckpointError, match=r"a\.pt: .*unknown type"):
+        imported(tmp_path / "a.pt", content)
 
 
 @pytest.mark.parametrize("head", ["none", "exact", "published"])

@@ -79,7 +79,10 @@ def import_weights(
     codes = [LLD.class_code(name) for name in names]
     vocabulary = LLD
     if UNKNOWN in codes or len(set(codes)) < len(codes):
-        vocabulary, codes = Vocabulary(tuple(names), LLD.attributes), list(range(len(names)))
+        try:
+            vocabulary, codes = Vocabulary(tuple(names), LLD.attributes), list(range(len(names)))
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from None
     head: Head = "none" if attributes is None else "published" if published else "exact"
     network = AttriDet(size, vocabulary, head=head).eval()
     for name in [name for name in state if name.startswith("model.24.m.")]:
