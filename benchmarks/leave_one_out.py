@@ -25,7 +25,7 @@ from bloodfilm.training.calibration import calibrate
 from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.settings import Settings
 from detection import bloodfilm_model
-from recipe import ONE_SIZE, shown, single_cells
+from recipe import COARSE, shown, single_cells
 from results import append, finished
 from rivals import RIVALS, Find
 
@@ -37,8 +37,8 @@ LEFT_OUT = {
     "draaslan": ("draaslan",),
 }
 SEEDS = (0, 1, 2)
-PICTURES, IMAGE_SIZE, RED_CELLS = 24_000, 320, 32.0
-"""Pictures seen in one training, their size, and that of the red cells on them, which only ours is told."""
+PICTURES = 24_000
+"""Pictures seen in one training; only ours is told the size of their red cells."""
 
 RESULTS = Path(__file__).parent / "results" / "leave_one_out.csv"
 COLUMNS = ("model", "left_out", "seed", "ap50", "ap", "recall", "false_per_field")
@@ -47,16 +47,7 @@ COLUMNS = ("model", "left_out", "seed", "ap50", "ap", "recall", "false_per_field
 def train_bloodfilm(
     fields: Sequence[Field], validation: Sequence[Field], out: Path, epochs: int, image_size: int, seed: int
 ) -> Path:
-    settings: Settings = replace(
-        ONE_SIZE,
-        epochs=epochs,
-        image_size=image_size,
-        red_cells=RED_CELLS,
-        seed=seed,
-        learning_rate=1.5e-3,
-        warm_up=1.0,
-        workers=0,
-    )
+    settings: Settings = replace(COARSE, epochs=epochs, image_size=image_size, seed=seed)
     train(fields, validation, out, settings, resume=(out / STATE).exists(), singles=single_cells(fields))
     calibrated = out / "calibrated.safetensors"
     save(calibrated, *calibrate(*load(out / "last.safetensors"), validation))
@@ -72,7 +63,7 @@ def run(model: str, name: str, seed: int, data: Path, out: Path) -> dict[str, ob
     test = [field for part in parts.values() for field in part if field.source == name]
     fields = shown(others["train"]) if model == "bloodfilm" else others["train"]
     learn, find_with = MODELS[model]
-    weights = learn(fields, others["val"], out, round(PICTURES / len(fields)), IMAGE_SIZE, seed)
+    weights = learn(fields, others["val"], out, round(PICTURES / len(fields)), COARSE.image_size, seed)
     find: Find = find_with(weights)
     scores = score_detection([find(field) for field in test], test)
     return {"model": model, "left_out": name, "seed": seed} | {name: f"{scores[name]:.4f}" for name in COLUMNS[3:]}

@@ -34,7 +34,8 @@ from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_m
 from bloodfilm.training.proposals import LOWEST_SCORE, propose
 from bloodfilm.training.settings import for_people
 from detection import bloodfilm_model
-from leave_one_out import IMAGE_SIZE, LEFT_OUT
+from leave_one_out import LEFT_OUT
+from recipe import COARSE
 from results import append, finished
 from sparse_data import inside
 
@@ -110,7 +111,7 @@ def choose(way: str, base: Path, target: str, number: int, seed: int, data: Path
 def tune(base: Path, fields: Sequence[Field], folder: Path, seed: int) -> Path:
     """Return the weights that the Train widget would make of `fields`."""
     if not (folder / PROJECT).exists():
-        settings = for_people(str(base), IMAGE_SIZE, seed=seed, device="cpu")
+        settings = for_people(str(base), COARSE.image_size, seed=seed, device="cpu")
         method = choose_method(fields)[0]
         save(folder, Project(method=method, settings=settings, judged_by=choose_judges(fields)), fields)
     return fine_tune(folder)

@@ -31,9 +31,13 @@ from bloodfilm.training.readings import cut_out, teach_readings
 from bloodfilm.training.settings import ReadingSettings, Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
-from recipe import FIELDS, MICROSCOPES, ONE_SIZE, named, shown, single_cells
+from recipe import COARSE, FIELDS, MICROSCOPES, ONE_SIZE, named, shown, single_cells
 
-SHIPPED = {"wbc-n": "n", "wbc-s": "s"}
+STAGES: dict[str, dict[str, Settings]] = {
+    "wbc-n": {"fields": FIELDS, "microscopes": MICROSCOPES, "one-size": ONE_SIZE},
+    "wbc-s": {"coarse": COARSE, "one-size": ONE_SIZE},
+}
+"""How the boxes of each model are learned; the size of its network is the last letter of its name."""
 
 
 def report(row: dict[str, float]) -> None:
@@ -82,7 +86,7 @@ def teach(detector: str | Path, fields: list[Field], out: Path, device: str) -> 
     network, card = load(detector)
     weights = out / f"readings-{card.sha256[:8]}.safetensors"
     if not weights.exists():
-        cells = cut_out(fields, card.image_size, card.red_cells)
+        cells = cut_out(fields)
         print(f"{weights}: {len(cells.codes)} cells", flush=True)
         network = teach_readings(network, cells, ReadingSettings(device=device), report)
         save(weights, network, card.model_copy(update={"calibration": {}}))
@@ -107,7 +111,7 @@ def ship(name: str, data: Path, weights: Path, crops: Path, target: Path, detect
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=SHIPPED)
+    parser.add_argument("name", choices=STAGES)
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--out", type=Path, default=Path("build"))
     parser.add_argument("--target", type=Path, default=WEIGHTS, help="Folder for the finished model.")
@@ -123,11 +127,10 @@ def main() -> None:
     fields = read_coco(args.data / "train.json")
     detector = args.detector
     if detector is None:
-        first = replace(FIELDS, size=SHIPPED[args.name], device=args.device)
-        detector = run(fields, args.data, out / "fields", first)
-        for name, stage in {"microscopes": MICROSCOPES, "one-size": ONE_SIZE}.items():
-            settings = replace(stage, init=str(detector), device=args.device)
-            detector = run(shown(fields), args.data, out / name, settings)
+        for name, stage in STAGES[args.name].items():
+            start = {"init": str(detector)} if detector else {"size": args.name[-1]}
+            fields_shown = shown(fields) if stage.mirrored else fields
+            detector = run(fields_shown, args.data, out / name, replace(stage, device=args.device, **start))
     boxed = box_crops(args.data, detector, "train", out, args.device)
     readings = teach(detector, named(fields) + read_coco(boxed), out, args.device)
     held_out = box_crops(args.data, detector, "val", out, args.device)

@@ -41,7 +41,7 @@ def told_by_colour(tmp_path_factory: pytest.TempPathFactory) -> list[Field]:
 
 
 def test_cells_are_cut_out_with_their_box_square_in_the_middle(told_by_colour: list[Field]) -> None:
-    patches, codes = cut_out(told_by_colour[:1], 192)
+    patches, codes = cut_out(told_by_colour[:1])
     assert patches.shape == (2, 3, PATCH, PATCH)
     assert codes[:, 0].tolist() == [LLD.class_code("Neutrophil"), LLD.class_code("Lymphocyte")]
     assert codes[:, 7].tolist() == [0, 1]
@@ -57,14 +57,14 @@ def test_cells_are_cut_out_with_their_box_square_in_the_middle(told_by_colour: l
 def test_cells_of_which_nothing_is_known_are_not_cut_out(told_by_colour: list[Field]) -> None:
     field = told_by_colour[0]
     untold = replace(field, cells=Cells(field.cells.boxes, codes=[UNKNOWN, 3]))
-    assert cut_out([untold], 192).codes[:, 0].tolist() == [3]
+    assert cut_out([untold]).codes[:, 0].tolist() == [3]
 
 
 def test_types_and_attributes_are_learned_and_nothing_else_changes(
     told_by_colour: list[Field], network: AttriDet
 ) -> None:
     losses: list[float] = []
-    taught = teach_readings(network, cut_out(told_by_colour, 192), QUICK, lambda row: losses.append(row["loss"])).eval()
+    taught = teach_readings(network, cut_out(told_by_colour), QUICK, lambda row: losses.append(row["loss"])).eval()
     assert len(losses) == QUICK.epochs
     assert losses[-1] < 0.5 * losses[0]
     before, after = network.state_dict(), taught.state_dict()
@@ -79,7 +79,7 @@ def test_types_and_attributes_are_learned_and_nothing_else_changes(
 
 
 def test_the_same_seed_teaches_the_same(told_by_colour: list[Field], network: AttriDet) -> None:
-    cells = cut_out(told_by_colour[:4], 192)
+    cells = cut_out(told_by_colour[:4])
     one, other, third = (
         teach_readings(network, cells, replace(QUICK, epochs=1, seed=seed)).attributes.state_dict()["last.weight"]
         for seed in (0, 0, 1)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bloodfilm.cells import Cells, concatenate
@@ -23,7 +24,7 @@ from bloodfilm.detection.ruler import Ruler, is_rough, learned, measure, right_s
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
 from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
-from bloodfilm.nets.attridet import AttriDet, Found
+from bloodfilm.nets.attridet import MIN_READ_SCORE, AttriDet, Found
 from bloodfilm.nets.checkpoint import Card, load
 from bloodfilm.vocabulary import UNKNOWN
 from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
@@ -50,7 +51,7 @@ MAX_CELLS = 1000
 """Of one part of a picture that is searched."""
 
 ONLY_MEASURED = 1.0
-"""Lowest score of a search that is for red cells alone: no type and attribute is read for nothing."""
+"""Lowest score of a search that is for red cells alone."""
 
 MAX_LOOKS = 3
 """How often a picture is searched, at most, until its red cells are as large as the network knows them."""
@@ -103,7 +104,7 @@ class Detector:
         network = network.fuse().to(device, self.precision)
         self.network = network.to(memory_format=torch.channels_last)
         vocabulary = card.vocabulary
-        self._taught = torch.tensor([name in card.classes for name in vocabulary.classes], device=device)
+        self._taught = np.array([name in card.classes for name in vocabulary.classes], bool)
         self._limits = learned(card.red_cells)
         self._predicted = np.array([name in card.attributes for name in vocabulary.attribute_names], bool)
 
@@ -200,15 +201,13 @@ class Detector:
         if ruler is None:
             (look,) = self._look([picture], ONLY_MEASURED, [pixel_size])
             size, ruler = look.size, look.ruler
+        cells = Cells(corners, vocabulary=self.card.vocabulary, scale=ruler.scale(shape, size) if ruler else None)
+        if self.network.head == "own":
+            return self._read(picture, cells)
         given = torch.from_numpy(corners * np.array([size[1] / width, size[0] / height] * 2, np.float32))
-        place = torch.zeros(len(given), dtype=torch.long)
-        images = self._as_input(resize(picture, size)[None])
-        found = self.network.find_again(images, place.to(self.device), given.to(self.device))
-        found = found._replace(classes=torch.where(self._taught, found.classes, 0)).cpu()
-        cells = self._cells(
-            found._replace(boxes=torch.from_numpy(corners)), place == 0, np.ones(4, np.float32), (width, height)
-        )
-        return replace(cells, scale=ruler.scale(shape, size) if ruler else None)
+        place = torch.zeros(len(given), dtype=torch.long, device=self.device)
+        found = self.network.find_again(self._as_input(resize(picture, size)[None]), place, given.to(self.device)).cpu()
+        return self._named(cells, found.classes, found.attributes)
 
     def _plan(self, picture: RGB, tile: int | None, pixel_size: float | None) -> tuple[list[Tile], Ruler | None]:
         """Return the parts of a picture to search, and its ruler; None if that is to be seen on the whole picture."""
@@ -247,12 +246,13 @@ class Detector:
         where they do not say it. With `ruler`, all of them are searched by that at once.
         """
         if ruler is None:
-            return [look.told() for look in self._look(pictures, min_score, pixel_sizes)]
-        sizes = [self._size(picture.shape[:2], ruler) for picture in pictures]
-        return [
-            replace(cells, scale=ruler.scale(picture.shape[:2], size))
-            for (cells, _), picture, size in zip(self._search(pictures, sizes, min_score), pictures, sizes, strict=True)
-        ]
+            tables = [look.told() for look in self._look(pictures, min_score, pixel_sizes)]
+        else:
+            sizes = [self._size(picture.shape[:2], ruler) for picture in pictures]
+            scales = [ruler.scale(picture.shape[:2], size) for picture, size in zip(pictures, sizes, strict=True)]
+            found = self._search(pictures, sizes, min_score)
+            tables = [replace(cells, scale=scale) for (cells, _), scale in zip(found, scales, strict=True)]
+        return [self._read(picture, cells) for picture, cells in zip(pictures, tables, strict=True)]
 
     def _size(self, shape: tuple[int, int], ruler: Ruler | None = None) -> tuple[int, int]:
         """Return height and width at which a picture of `shape` is searched by a ruler, or at first."""
@@ -298,7 +298,7 @@ class Detector:
             batch = torch.stack([images[row] for row in rows])
             found = self.network.find(self._as_input(batch), max(min_score, LOWEST_SCORE), MAX_OVERLAP, MAX_CELLS)
             novelties = self.novelty(found.described).tolist()
-            found = found._replace(classes=torch.where(self._taught, found.classes, 0)).cpu()
+            found = found.cpu()
             for place, row in enumerate(rows):
                 height, width = pictures[row].shape[:2]
                 back = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, np.float32)
@@ -311,10 +311,11 @@ class Detector:
         return [results[row] for row in range(len(pictures))]
 
     def _as_input(self, images: Tensor) -> Tensor:
+        return self._coloured(images).to(self.precision, memory_format=torch.channels_last) / 255
+
+    def _coloured(self, images: Tensor) -> Tensor:
         images = images.to(self.device)
-        if self.card.stain:
-            images = 255 * self.card.stain.apply(images.float() / 255)
-        return images.to(self.precision, memory_format=torch.channels_last) / 255
+        return 255 * self.card.stain.apply(images.float() / 255) if self.card.stain else images
 
     def describe(self, picture: RGB) -> Tensor:
         """Return what a picture (H, W, 3) uint8 looks like to the network, for `bloodfilm.nets.novelty`."""
@@ -327,20 +328,36 @@ class Detector:
     def _cells(self, found: Found, mine: Tensor, back: npt.NDArray[np.float32], picture: tuple[int, int]) -> Cells:
         boxes = np.minimum(found.boxes.numpy() * back, np.array(picture * 2, np.float32))
         mine = mine & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(1))
-        class_scores, codes = found.classes[mine].max(1)
+        cells = Cells(boxes[mine.numpy()], scores=found.scores[mine].numpy(), vocabulary=self.card.vocabulary)
+        return self._named(cells, found.classes[mine], found.attributes[mine])
+
+    def _read(self, picture: RGB, cells: Cells) -> Cells:
+        """Return `cells` with types and attributes as the picture itself shows them, if the head reads from that."""
+        if self.network.head != "own":
+            return cells
+        worth = np.flatnonzero(cells.scores >= MIN_READ_SCORE)
+        image = self._coloured(torch.from_numpy(picture).permute(2, 0, 1)[None]).float() / 255
+        rois = F.pad(torch.from_numpy(cells.boxes[worth]), (1, 0)).to(self.device)
+        with torch.inference_mode():
+            parts = self.network.read(image, rois)
+        read = torch.zeros(len(cells), sum(self.network.outputs))
+        read[worth] = torch.cat([part.softmax(1) for part in parts], 1).cpu()
+        return self._named(cells, read[:, : len(self._taught)], read[:, len(self._taught) :])
+
+    def _named(self, cells: Cells, types: Tensor, values: Tensor) -> Cells:
+        """Return `cells` with these probabilities of types (K, classes), and of the values of all attributes."""
+        class_scores, codes = types.masked_fill(~torch.from_numpy(self._taught), 0).max(1)
         sure = class_scores.numpy() >= MIN_CLASS_SCORE
-        best = [part.max(1) for part in torch.split(found.attributes[mine], list(self.card.vocabulary.value_counts), 1)]
-        values = np.array([part.indices.numpy() for part in best]).reshape(len(best), -1).T
+        best = [part.max(1) for part in torch.split(values, list(self.card.vocabulary.value_counts), 1)]
+        said = np.array([part.indices.numpy() for part in best]).reshape(len(best), -1).T
         value_scores = np.array([part.values.numpy() for part in best]).reshape(len(best), -1).T
         read = self._predicted & (value_scores > 0)
-        return Cells(
-            boxes[mine.numpy()],
+        return replace(
+            cells,
             codes=np.where(sure, codes.numpy(), UNKNOWN),
-            scores=found.scores[mine].numpy(),
             class_scores=np.where(sure, class_scores.numpy(), np.nan),
-            attributes=np.where(read, values, UNKNOWN),
+            attributes=np.where(read, said, UNKNOWN),
             attribute_scores=np.where(read, value_scores, np.nan),
-            vocabulary=self.card.vocabulary,
         )
 
 

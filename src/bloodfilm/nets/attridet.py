@@ -40,7 +40,7 @@ class Objects(NamedTuple):
 
 
 class Found(NamedTuple):
-    """K cells of a batch as in `Objects`, with probabilities of classes and values.
+    """K cells of a batch as in `Objects`, with probabilities of classes and values, 0 where nobody read them.
 
     `described` tells what each picture (B,) looks like, for `Novelty`; `auxiliary` are the auxiliary kinds found.
     """
@@ -84,7 +84,7 @@ class AttriDet(nn.Module):
 
     @torch.inference_mode()
     def find(self, images: Tensor, min_score: float, max_overlap: float = 0.45, max_cells: int = 300) -> Found:
-        """Find the cells on `images` (B, 3, H, W) in 0 to 1: one pass for boxes, classes and attributes of all.
+        """Find the cells on `images` (B, 3, H, W) in 0 to 1, and read them if the head does so from its maps.
 
         Boxes that overlap a better one of any class by more than `max_overlap` (IoU) are dropped; so are those of
         an auxiliary kind among themselves. Where the class channels tell types, the score is objectness times the
@@ -98,7 +98,7 @@ class AttriDet(nn.Module):
         size = torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)
         cells, place = _suppress(boxes, scores, size, min_score, max_overlap, max_cells)
         others = auxiliary.sigmoid().unbind(-1)
-        types, values = self._name(images, features.taps, cells, classes[cells.image, place].sigmoid())
+        types, values = self._name(features.taps, cells, classes[cells.image, place].sigmoid())
         return Found(
             *cells,
             types,
@@ -107,45 +107,40 @@ class AttriDet(nn.Module):
             tuple(_suppress(boxes, each, size, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY)[0] for each in others),
         )
 
-    def _name(
-        self, images: Tensor, taps: tuple[Tensor, Tensor], cells: Objects, types: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return probabilities of the types, by default `types` (K, classes), and of the values of all attributes.
-
-        Where there is none of them, all are 0.
-        """
-        parts = [torch.zeros(len(types), count, device=types.device) for count in self.outputs]
+    def _name(self, taps: tuple[Tensor, Tensor], cells: Objects, types: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities of the types, `types` by the class channels, and of all attributes' values."""
+        values = torch.zeros(len(types), sum(self.vocabulary.value_counts), device=types.device)
+        if self.head == "own":
+            return torch.zeros_like(types), values
         if self.head != "none":
             worth = torch.nonzero(cells.scores >= MIN_READ_SCORE)[:, 0]
             rois = torch.cat((cells.image[worth, None].float(), cells.boxes[worth]), 1)
-            for part, logits in zip(parts, self.read(images, rois, taps), strict=True):
-                part[worth] = logits.softmax(1)
-        if self.head == "own":
-            types = parts.pop(0)
-        return types, torch.cat(parts, 1) if parts else types[:, :0]
+            values[worth] = torch.cat([part.softmax(1) for part in self._split(self.attributes(taps, rois))], 1)
+        return types, values
 
     @torch.inference_mode()
     def find_again(self, images: Tensor, image: Tensor, boxes: Tensor) -> Found:
-        """Read cells that somebody boxed: `boxes` (K, 4) in input pixels on the images (K,) of `images` (B, 3, H, W).
+        """Read from the maps cells that somebody boxed, `boxes` (K, 4) in input pixels on image (K,) of `images`.
 
-        Their scores are 1. Where the class channels tell types, they are those of the box found nearest, by IoU.
+        Their scores are 1. Types are those of the box found nearest, by IoU.
         """
         features = self.detector(images)
         cells = Objects(image, boxes, boxes.new_ones(len(boxes)))
         types = boxes.new_zeros(len(boxes), len(self.vocabulary.classes))
-        if self.head != "own":
-            found, _, classes, _ = self.detector.decode(features.levels)
-            for row, (place, box) in enumerate(zip(image.tolist(), boxes, strict=True)):
-                types[row] = classes[place, box_iou(box[None], found[place])[0].argmax()].sigmoid()
-        types, values = self._name(images, features.taps, cells, types)
+        found, _, classes, _ = self.detector.decode(features.levels)
+        for row, (place, box) in enumerate(zip(image.tolist(), boxes, strict=True)):
+            types[row] = classes[place, box_iou(box[None], found[place])[0].argmax()].sigmoid()
+        types, values = self._name(features.taps, cells, types)
         return Found(*cells, types, values, describe((*features.taps, features.deep)))
 
-    def read(self, images: Tensor, rois: Tensor, taps: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
-        """Return logits of the types (K, classes), if the head reads them, and of each attribute.
+    def read(self, images: Tensor, rois: Tensor) -> list[Tensor]:
+        """Return what our own head sees in the picture: logits of the types (K, classes), and of each attribute.
 
-        Cells are the `rois` (K, 5) of `images` (B, 3, H, W); published heads need the detector's `taps`, too.
+        Cells are the `rois` (K, 5), index and box in pixels, of `images` (B, 3, H, W) in 0 to 1, of any size.
         """
-        logits = self.attributes(images if self.head == "own" else taps, rois)
+        return self._split(self.attributes(images, rois))
+
+    def _split(self, logits: Tensor) -> list[Tensor]:
         return list(torch.split(logits.float(), self.outputs, 1))
 
     def fuse(self) -> AttriDet:

@@ -35,7 +35,7 @@ class CellReader(nn.Module):
     def forward(self, images: Tensor, rois: Tensor) -> Tensor:
         """Return logits (K, outputs) of `rois` (K, 5): index in `images` (B, 3, H, W), x0, y0, x1, y1 in pixels."""
         whole = images.float()
-        return self.read([look(whole, rois, side).to(images.dtype) for side in self.sides])
+        return self.read([look(whole, rois, side).to(self.last.weight.dtype) for side in self.sides])
 
     def read(self, crops: Sequence[Tensor]) -> Tensor:
         """Return logits (K, outputs) of K cells of which `crops`, each (K, 3, 64, 64), are the views."""
@@ -48,10 +48,13 @@ class CellReader(nn.Module):
 
 
 def look(images: Tensor, rois: Tensor, side: float, pixels: int = SIDE) -> Tensor:
-    """Return what lies in `rois` (K, 5) of float `images`, `side` times as wide and high, as (K, 3, S, S)."""
+    """Return what lies in `rois` (K, 5) of float `images`, `side` times as wide and high, as (K, 3, S, S).
+
+    Each pixel is the mean of all that it covers, however fine the picture is.
+    """
     middle, half = (rois[:, 1:3] + rois[:, 3:]) / 2, side * (rois[:, 3:] - rois[:, 1:3]) / 2
     view = torch.cat((rois[:, :1], middle - half, middle + half), 1)
-    return roi_align(images, view, pixels, sampling_ratio=2, aligned=True)  # type: ignore[no-any-return]
+    return roi_align(images, view, pixels, aligned=True)  # type: ignore[no-any-return]
 
 
 def _convolutions(width: int) -> nn.Sequential:

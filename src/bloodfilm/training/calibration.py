@@ -18,7 +18,6 @@ from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card
 from bloodfilm.training.data import boxed
-from bloodfilm.training.scale import usual_sides
 from bloodfilm.vocabulary import UNKNOWN
 
 LOWEST_FITTED = 0.05
@@ -46,7 +45,7 @@ def calibrate(
     found = [detector.detect(read_image(field.path), LOWEST_FITTED) for field in fields]
     scores, hits = score_hits(found, fields)
     slope, offset = fit_logistic(logit(scores.clip(1e-6, 1 - 1e-6)), hits)
-    temperatures = [fit_temperature(*part) for part in _readings(network, card, [*fields, *singles])]
+    temperatures = [fit_temperature(*part) for part in _readings(network, [*fields, *singles])]
     fold(network, slope, offset, temperatures)
     names = ("class", *card.vocabulary.attribute_names)
     calibration = {"score_slope": slope, "score_offset": offset, **dict(zip(names, temperatures, strict=True))}
@@ -97,12 +96,12 @@ def fold(network: AttriDet, slope: float, offset: float, temperatures: Sequence[
 
 
 @torch.inference_mode()
-def _readings(network: AttriDet, card: Card, fields: Sequence[Field]) -> list[tuple[npt.ArrayLike, npt.ArrayLike]]:
+def _readings(network: AttriDet, fields: Sequence[Field]) -> list[tuple[npt.ArrayLike, npt.ArrayLike]]:
     """Return logits (K, values) and codes (K,) of the cells whose type is known, and so for each attribute."""
     logits, codes = [], []
-    for field, side in zip(fields, usual_sides(fields, card.image_size, card.red_cells), strict=True):
+    for field in fields:
         cells = field.cells
-        image, rois = boxed(field, cells.boxes, side)
+        image, rois = boxed(field, cells.boxes)
         logits.append(torch.cat(network.read(image / 255, rois), 1))
         codes.append(np.column_stack((cells.codes, cells.attributes)))
     table = np.concatenate(codes)

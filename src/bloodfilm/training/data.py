@@ -49,13 +49,10 @@ def read_field(field: Field) -> RGB:
     return read_image(field.path)
 
 
-def boxed(field: Field, boxes: Boxes, side: int) -> tuple[Tensor, Tensor]:
-    """Return the picture with its longer side brought to `side`, (1, 3, H, W) uint8, and `boxes` (K, 4) on it.
-
-    The boxes (K, 5) begin with the index of their picture, which is 0.
-    """
-    image = resize(read_field(field), fit((field.height, field.width), side))[None]
-    return image, F.pad(torch.from_numpy(boxes) * (side / max(field.width, field.height)), (1, 0))
+def boxed(field: Field, boxes: Boxes) -> tuple[Tensor, Tensor]:
+    """Return the picture (1, 3, H, W) of `field` in float, 0 to 255, and `boxes` as (K, 5), the first column 0."""
+    image = torch.from_numpy(read_field(field)).permute(2, 0, 1)[None].float()
+    return image, F.pad(torch.from_numpy(boxes), (1, 0))
 
 
 class FieldDataset(Dataset[Sample]):

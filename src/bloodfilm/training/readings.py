@@ -23,7 +23,6 @@ from bloodfilm.training.average import Average
 from bloodfilm.training.data import boxed
 from bloodfilm.training.loop import Report
 from bloodfilm.training.losses import reading_loss
-from bloodfilm.training.scale import usual_sides
 from bloodfilm.training.settings import ReadingSettings
 from bloodfilm.training.supervised import shaken
 from bloodfilm.vocabulary import UNKNOWN
@@ -35,7 +34,10 @@ PATCH = 288
 """Pixels a side of what is cut out."""
 
 REDUCED, SMALLEST = 0.4, 0.35
-"""Probability that a batch is seen at a lower magnification, and the lowest."""
+"""Probability that a disturbed batch is seen at a lower magnification, and the lowest."""
+
+AS_TAKEN = 0.5
+"""Probability that a batch is only turned and shaken: what is fine in it can be learned."""
 
 
 class Boxed(NamedTuple):
@@ -48,8 +50,8 @@ class Boxed(NamedTuple):
     codes: Tensor
 
 
-def cut_out(fields: Sequence[Field], image_size: int, red_cells: float | None = None) -> Boxed:
-    """Cut out the cells whose type or any attribute is known, from pictures as a network of that card sees them.
+def cut_out(fields: Sequence[Field]) -> Boxed:
+    """Cut out the cells whose type or any attribute is known.
 
     Raises
     ------
@@ -57,14 +59,13 @@ def cut_out(fields: Sequence[Field], image_size: int, red_cells: float | None = 
         If there is none.
     """
     patches, codes = [], []
-    for field, side in zip(fields, usual_sides(fields, image_size, red_cells), strict=True):
+    for field in fields:
         cells = kept(field.cells)
         known = np.column_stack((cells.codes, cells.attributes))
         rows = (known != UNKNOWN).any(1)
         if not rows.any():
             continue
-        image, rois = boxed(field, cells.boxes[rows], side)
-        patches.append(look(image.float(), rois, AROUND, PATCH).round().byte())
+        patches.append(look(*boxed(field, cells.boxes[rows]), AROUND, PATCH).round().byte())
         codes.append(known[rows])
     if not patches:
         raise UserError("No cell of these fields has a type or an attribute: there is nothing to learn.")
@@ -76,8 +77,8 @@ def teach_readings(
 ) -> AttriDet:
     """Return a copy of `network` whose own head, begun anew, has learned types and attributes of `cells`.
 
-    All else stays as it is. Cells are turned, shaken, reduced and disturbed at random, both views of a cell alike.
-    `report` is called with ``epoch`` and the mean ``loss`` after each epoch.
+    All else stays as it is. Cells are turned and shaken at random, half of the batches also reduced and disturbed, both
+    views of a cell alike. `report` is called with ``epoch`` and the mean ``loss`` after each epoch.
     """
     settings = settings or ReadingSettings()
     device = resolve_device(settings.device)
@@ -115,16 +116,19 @@ def _views(patches: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Return what `CellReader.read` takes of float `patches` (N, 3, 288, 288), each changed at random."""
     count = len(patches)
     patches = turned(patches, *(torch.rand(3, count, generator=generator) < 0.5).to(patches.device))
-    chance, part = torch.rand(2, generator=generator).tolist()
-    if chance < REDUCED:
+    chance, reduced, part = torch.rand(3, generator=generator).tolist()
+    as_taken = chance < AS_TAKEN
+    if not as_taken and reduced < REDUCED:
         small = F.interpolate(patches, scale_factor=SMALLEST**part, mode="bilinear", antialias=True)
         patches = F.interpolate(small, PATCH, mode="bilinear")
     middle, half = PATCH / 2, PATCH / AROUND / 2
     boxes = shaken(torch.tensor([[middle - half] * 2 + [middle + half] * 2]).repeat(count, 1))
     rois = torch.cat((torch.arange(count)[:, None], boxes), 1).to(patches)
+    views = [look(patches, rois, side) for side in VIEWS]
+    if as_taken:
+        return views
     state = generator.get_state()
-    views = []
-    for side in VIEWS:
+    for place, view in enumerate(views):
         generator.set_state(state)  # both views changed alike
-        views.append(disturb(look(patches, rois, side), generator))
+        views[place] = disturb(view, generator)
     return views
