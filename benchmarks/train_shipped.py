@@ -24,7 +24,7 @@ from bloodfilm import Field
 from bloodfilm.detection.detector import Detector
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.checkpoint import load, save
+from bloodfilm.nets.checkpoint import load, read_card, save
 from bloodfilm.training.finish import finish
 from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.readings import cut_out, teach_readings
@@ -93,6 +93,15 @@ def teach(detector: str | Path, fields: list[Field], out: Path, device: str) -> 
     return weights
 
 
+def with_readings(detector: str | Path, readings: Path, out: Path) -> Path:
+    """Write the network at `detector` with the head that reads at `readings`."""
+    network, card = load(detector)
+    network.attributes, told = load(readings)[0].attributes, read_card(readings)
+    taught = {"classes": told.classes, "attributes": told.attributes, "calibration": {}}
+    save(out / "with-readings.safetensors", network, card.model_copy(update=taught))
+    return out / "with-readings.safetensors"
+
+
 def ship(name: str, data: Path, weights: Path, crops: Path, target: Path, detector: Path | None) -> None:
     text = json.loads((Path(__file__).parent / "card.json").read_text())
     fields, held_out = (read_coco(data / f"{split}.json") for split in ("train", "val"))
@@ -118,6 +127,7 @@ def main() -> None:
     parser.add_argument(
         "--detector", type=Path, help="Weights whose boxes and scores stay as they are: the first stages are left out."
     )
+    parser.add_argument("--readings", type=Path, help="Weights whose head reads types and attributes: none is taught.")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     if not (args.data / "train.json").exists():
@@ -131,8 +141,11 @@ def main() -> None:
             start = {"init": str(detector)} if detector else {"size": args.name[-1]}
             fields_shown = shown(fields) if stage.mirrored else fields
             detector = run(fields_shown, args.data, out / name, replace(stage, device=args.device, **start))
-    boxed = box_crops(args.data, detector, "train", out, args.device)
-    readings = teach(detector, named(fields) + read_coco(boxed), out, args.device)
+    if args.readings:
+        readings = with_readings(detector, args.readings, out)
+    else:
+        boxed = box_crops(args.data, detector, "train", out, args.device)
+        readings = teach(detector, named(fields) + read_coco(boxed), out, args.device)
     held_out = box_crops(args.data, detector, "val", out, args.device)
     ship(args.name, args.data, readings, held_out, args.target / f"{args.name}.safetensors", args.detector)
 

@@ -31,14 +31,21 @@ def detector() -> Detector:
     return Detector(device="cpu")
 
 
+@pytest.fixture(scope="module", params=["wbc-n", "wbc-s"])
+def each(request: pytest.FixtureRequest) -> Detector:
+    return Detector(request.param, "cpu")
+
+
 def found_share(cells: Cells, truth: Cells, picture: np.ndarray) -> float:
     field = Field(Path(), truth, picture.shape[1], picture.shape[0])
     return float((match(cells, field)[0] >= 0).mean())
 
 
-def test_the_model_is_small_and_says_what_it_is() -> None:
-    card = read_card("wbc-n")
-    assert locate("wbc-n").stat().st_size < 8_000_000
+@pytest.mark.parametrize(("name", "size"), [("wbc-n", 8_000_000), ("wbc-s", 20_000_000)])
+def test_the_models_are_small_and_say_what_they_are(name: str, size: int) -> None:
+    card = read_card(name)
+    assert card.name == name
+    assert locate(name).stat().st_size < size
     assert card.classes == ["Neutrophil", "Lymphocyte", "Monocyte", "Eosinophil", "Basophil"]
     assert "nucleolus" not in card.attributes
     assert len(card.attributes) == 6
@@ -46,9 +53,9 @@ def test_the_model_is_small_and_says_what_it_is() -> None:
     assert card.limits
 
 
-def test_all_cells_of_the_sample_are_found_and_read(detector: Detector) -> None:
+def test_all_cells_of_the_sample_are_found_and_read(each: Detector) -> None:
     picture, truth = sample_field()
-    cells = detector.detect(picture)
+    cells = each.detect(picture)
     assert len(cells) == len(truth)
     assert found_share(cells, truth, picture) == 1
     assert (cells.attributes[:, [0, 1, 2, 4, 5, 6]] >= 0).all()
@@ -72,8 +79,8 @@ def test_pictures_are_searched_where_red_cells_are_as_large_as_learned(detector:
     assert 0.9 * low < diameter * scale.resized[0] < 1.1 * high
 
 
-def test_a_film_without_white_cells_gives_none(detector: Detector) -> None:
-    assert sum(len(detector.detect(draw_field(white_cells=0, seed=seed)[0])) for seed in range(4)) == 0
+def test_a_film_without_white_cells_gives_none(each: Detector) -> None:
+    assert sum(len(each.detect(draw_field(white_cells=0, seed=seed)[0])) for seed in range(4)) == 0
 
 
 def test_a_large_picture_is_searched_in_tiles(detector: Detector) -> None:
