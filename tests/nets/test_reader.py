@@ -72,3 +72,10 @@ def test_no_cells_give_no_logits_and_can_be_learnt_from(reader: CellReader, imag
     assert all(tensor.isfinite().all() for tensor in reader.state_dict().values())
     reader.zero_grad()
     reader.eval()
+
+
+@torch.inference_mode()
+def test_a_fine_picture_is_averaged_not_sampled(reader: CellReader) -> None:
+    stripes = (torch.arange(960) % 5 == 0).float().expand(3, 960, -1)
+    near, _ = crops(reader, stripes, [200.0, 200.0, 733.0, 733.0])
+    torch.testing.assert_close(near, torch.full_like(near, 0.2), atol=0.03, rtol=0)
