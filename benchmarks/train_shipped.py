@@ -2,12 +2,14 @@
 
     python benchmarks/train_shipped.py wbc-n
 
-goes through all stages: fields (boxes and types, from scratch, each field about as it is), microscopes (the same at
-all scales and squeezes, in crowds, with red cells and platelets), one-size (the same with all red cells brought to one
-size, at which the model then searches), crops (boxes for the WBCAtt crops by that detector), readings (types and
-attributes of cells cut out of fields and crops; boxes stay), and ship (calibrated on validation fields, with its card).
-Runs unchanged on CPU and CUDA. What was done before is not done again, and a training of the first three stages that
-was stopped goes on where it was; their curves are in ``build/NAME/*/log.csv``.
+    python benchmarks/train_shipped.py wbc-s --readings build/wbc-n/readings-....safetensors
+
+go through all stages: boxes (those of `STAGES`; of wbc-n: fields, each about as it is, microscopes, at all scales and
+squeezes, in crowds, with red cells and platelets, and one-size, with all red cells brought to one size, at which the
+model then searches; wbc-s learns at one size from the start), crops (boxes for the WBCAtt crops by that detector),
+readings (types and attributes of cells cut out of fields and crops, or the head of another model; boxes stay), and ship
+(calibrated on validation fields, with its card). Runs unchanged on CPU and CUDA. What was done before is not done again
+(a training of boxes that was stopped goes on where it was); their curves are in ``build/NAME/*/log.csv``.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from bloodfilm import Field
 from bloodfilm.detection.detector import Detector
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.checkpoint import load, read_card, save
+from bloodfilm.nets.checkpoint import load, save
 from bloodfilm.training.finish import finish
 from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.readings import cut_out, teach_readings
@@ -95,8 +97,10 @@ def teach(detector: str | Path, fields: list[Field], out: Path, device: str) -> 
 
 def with_readings(detector: str | Path, readings: Path, out: Path) -> Path:
     """Write the network at `detector` with the head that reads at `readings`."""
-    network, card = load(detector)
-    network.attributes, told = load(readings)[0].attributes, read_card(readings)
+    (network, card), (other, told) = load(detector), load(readings)
+    if told.calibration:
+        raise SystemExit(f"{readings} is calibrated already: give the weights that were taught, of the build folder.")
+    network.attributes = other.attributes
     taught = {"classes": told.classes, "attributes": told.attributes, "calibration": {}}
     save(out / "with-readings.safetensors", network, card.model_copy(update=taught))
     return out / "with-readings.safetensors"

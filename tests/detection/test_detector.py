@@ -15,8 +15,9 @@ from bloodfilm.detection.letterbox import resize
 from bloodfilm.detection.provenance import provenance
 from bloodfilm.errors import CheckpointError, DeviceError, PictureError, UserError
 from bloodfilm.nets.attridet import MIN_READ_SCORE, AttriDet, with_auxiliary
-from bloodfilm.nets.checkpoint import Card, load, save
-from bloodfilm.vocabulary import LLD, UNKNOWN
+from bloodfilm.nets.checkpoint import Card, Stain, load, save
+from bloodfilm.nets.reader import cut, middles
+from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
 
 NUCLEOLUS = LLD.attribute_names.index("nucleolus")
 
@@ -301,6 +302,47 @@ def test_boxes_that_were_found_are_read_as_they_were_found(detector: Detector, p
     np.testing.assert_array_equal(read.attributes, found.attributes)
     np.testing.assert_allclose(read.attribute_scores, found.attribute_scores, atol=0.02)
     assert (read.scores == 1).all()
+
+
+def test_cells_are_read_from_the_picture_as_it_is_not_as_it_is_searched(detector: Detector) -> None:
+    picture = noise(288, 240)  # is searched at a third of that
+    cells = detector.detect(picture, MIN_READ_SCORE)
+    with torch.inference_mode():
+        types, *values = detector.network.read(cut(picture, cells.boxes) / 255, middles(len(cells)))
+    assert len(cells) > 5
+    sure = types.softmax(1).amax(1).numpy()
+    np.testing.assert_allclose(cells.class_scores[cells.codes >= 0], sure[cells.codes >= 0], atol=1e-3)
+    np.testing.assert_array_equal(cells.attributes[:, 0], values[0].argmax(1))
+
+
+def test_cells_at_the_edge_of_a_tile_are_read_with_what_is_beyond_it(detector: Detector, picture: np.ndarray) -> None:
+    cells = detector.detect(picture, MIN_READ_SCORE, tile=64)
+    read = detector.read_boxes(picture, cells.boxes)
+    np.testing.assert_array_equal(read.codes, cells.codes)
+    np.testing.assert_allclose(read.attribute_scores, cells.attribute_scores, atol=1e-3)
+
+
+def test_cells_are_read_in_the_colours_that_the_network_knows(network: AttriDet) -> None:
+    stain = Stain(matrix=torch.eye(3)[[1, 0, 2]].tolist(), offset=[0.0] * 3)  # red and green change places
+    card = Card(name="all", image_size=96, classes=list(LLD.classes), attributes=list(LLD.attribute_names))
+    picture = np.full((96, 120, 3), (200, 40, 120), np.uint8)
+
+    def said(picture: np.ndarray, **changes: Stain) -> np.ndarray:
+        known = card.model_copy(update=changes)
+        detector = Detector.from_network(copy.deepcopy(network), known, torch.device("cpu"))
+        return detector.read_boxes(picture, [[20, 20, 60, 60]]).attribute_scores
+
+    mapped = said(np.ascontiguousarray(picture[..., [1, 0, 2]]))
+    np.testing.assert_allclose(said(picture, stain=stain), mapped, atol=0.05)
+    assert np.abs(said(picture) - mapped).max() > 0.1
+
+
+def test_a_vocabulary_may_do_without_attributes(picture: np.ndarray) -> None:
+    network = AttriDet("n", Vocabulary(("a", "b")))
+    card = Card(name="bare", image_size=96, vocabulary=network.vocabulary, classes=["a", "b"], attributes=[])
+    detector = Detector.from_network(network, card, torch.device("cpu"))
+    assert detector.read_boxes(picture, [[20, 20, 60, 60]]).attributes.shape == (1, 0)
+    assert detector.detect(picture, 0.0).attributes.shape[1] == 0
 
 
 def test_boxes_outside_and_pictures_too_large_are_refused(detector: Detector, picture: np.ndarray) -> None:

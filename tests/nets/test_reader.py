@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from bloodfilm.nets.reader import SIDE, CellReader
+from bloodfilm.nets.reader import SIDE, CellReader, cut, middles
 
 ROIS = torch.tensor([[0, 40.0, 40.0, 72.0, 80.0], [1, 40.0, 40.0, 72.0, 80.0], [1, 60.0, 50.0, 80.0, 70.0]])
 
@@ -74,8 +75,19 @@ def test_no_cells_give_no_logits_and_can_be_learnt_from(reader: CellReader, imag
     reader.eval()
 
 
-@torch.inference_mode()
-def test_a_fine_picture_is_averaged_not_sampled(reader: CellReader) -> None:
-    stripes = (torch.arange(960) % 5 == 0).float().expand(3, 960, -1)
-    near, _ = crops(reader, stripes, [200.0, 200.0, 733.0, 733.0])
-    torch.testing.assert_close(near, torch.full_like(near, 0.2), atol=0.03, rtol=0)
+def test_what_is_cut_out_has_its_box_in_the_middle_and_black_beyond_the_picture() -> None:
+    picture = np.full((40, 100, 3), 250, np.uint8)
+    picture[10:20, 4:24] = 100
+    (patch,) = cut(picture, np.array([[4, 10, 24, 20]], np.float32)).float()
+    _, x0, y0, x1, y1 = middles(1)[0].round().int().tolist()
+    assert (patch[:, y0 + 5 : y1 - 5, x0 + 5 : x1 - 5] == 100).all()
+    assert (patch[:, y0 - 20 : y0 - 5, x0:x1] == 250).all()
+    assert patch[0].count_nonzero(0)[0] == 0
+    assert patch[0].count_nonzero(1)[0] == 0
+
+
+def test_a_fine_picture_is_averaged_not_sampled() -> None:
+    picture = np.zeros((4000, 4000, 3), np.uint8)
+    picture[:, ::5] = 250
+    (patch,) = cut(picture, np.array([[1500, 1500, 2500, 2500]], np.float32)).float()
+    assert (patch - 50).abs().max() < 8

@@ -10,7 +10,8 @@ from PIL import Image
 from bloodfilm.cells import Cells, Field
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.training.readings import AROUND, PATCH, cut_out, teach_readings
+from bloodfilm.nets.reader import PATCH, REACH
+from bloodfilm.training.readings import cut_out, teach_readings
 from bloodfilm.training.settings import ReadingSettings
 from bloodfilm.vocabulary import LLD, UNKNOWN
 
@@ -45,7 +46,7 @@ def test_cells_are_cut_out_with_their_box_square_in_the_middle(told_by_colour: l
     assert patches.shape == (2, 3, PATCH, PATCH)
     assert codes[:, 0].tolist() == [LLD.class_code("Neutrophil"), LLD.class_code("Lymphocyte")]
     assert codes[:, 7].tolist() == [0, 1]
-    half = PATCH / AROUND / 2
+    half = PATCH / REACH / 2
     for patch, colour in zip(patches.float(), (PALE, DARK), strict=True):
         inside = (patch - torch.tensor(colour)[:, None, None]).abs().amax(0) < 8
         rows, columns = (torch.nonzero(inside.any(axis))[:, 0] for axis in (1, 0))

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bloodfilm.cells import Cells, concatenate
@@ -26,6 +25,7 @@ from bloodfilm.errors import UserError
 from bloodfilm.io.images import RGB, as_rgb, read_image
 from bloodfilm.nets.attridet import MIN_READ_SCORE, AttriDet, Found
 from bloodfilm.nets.checkpoint import Card, load
+from bloodfilm.nets.reader import cut, middles
 from bloodfilm.vocabulary import UNKNOWN
 from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
@@ -52,6 +52,9 @@ MAX_CELLS = 1000
 
 ONLY_MEASURED = 1.0
 """Lowest score of a search that is for red cells alone."""
+
+READ_TOGETHER = 64
+"""Cells whose types and attributes are read in one pass."""
 
 MAX_LOOKS = 3
 """How often a picture is searched, at most, until its red cells are as large as the network knows them."""
@@ -161,8 +164,9 @@ class Detector:
                 raise Cancelled
             chunk = tiles[first : first + batch]
             parts = [tile.of(picture) for tile in chunk]
-            tables = self.detect_batch(parts, min_score, ruler, [pixel_size] * len(parts))
-            found += [t.keep_own(table.shifted(t.x0, t.y0)) for t, table in zip(chunk, tables, strict=True)]
+            tables = self._find(parts, min_score, [pixel_size] * len(parts), ruler)
+            own = [tile.keep_own(cells.shifted(tile.x0, tile.y0)) for tile, cells in zip(chunk, tables, strict=True)]
+            found += [self._read(picture, cells) for cells in own]
             if progress:
                 progress(len(found), len(tiles))
         if len(found) == 1 and not ruler:
@@ -236,23 +240,32 @@ class Detector:
         self,
         pictures: Sequence[RGB],
         min_score: float = MIN_SCORE,
-        ruler: Ruler | None = None,
         pixel_sizes: Sequence[float | None] | None = None,
     ) -> list[Cells]:
         """Find the cells of several (H, W, 3) uint8 pictures; those that come to one size share a pass.
 
         Where the red cells say that a picture is squeezed, or magnified unlike those that the network learned
         from, it is searched again as it should be; so it is by its one of `pixel_sizes`, in micrometres,
-        where they do not say it. With `ruler`, all of them are searched by that at once.
+        where they do not say it.
         """
-        if ruler is None:
-            tables = [look.told() for look in self._look(pictures, min_score, pixel_sizes)]
-        else:
-            sizes = [self._size(picture.shape[:2], ruler) for picture in pictures]
-            scales = [ruler.scale(picture.shape[:2], size) for picture, size in zip(pictures, sizes, strict=True)]
-            found = self._search(pictures, sizes, min_score)
-            tables = [replace(cells, scale=scale) for (cells, _), scale in zip(found, scales, strict=True)]
+        tables = self._find(pictures, min_score, pixel_sizes)
         return [self._read(picture, cells) for picture, cells in zip(pictures, tables, strict=True)]
+
+    def _find(
+        self,
+        pictures: Sequence[RGB],
+        min_score: float,
+        pixel_sizes: Sequence[float | None] | None = None,
+        ruler: Ruler | None = None,
+    ) -> list[Cells]:
+        """Return the cells of pictures as `_search` does; with `ruler`, all of them are searched by that at once."""
+        if ruler is None:
+            return [look.told() for look in self._look(pictures, min_score, pixel_sizes)]
+        sizes = [self._size(picture.shape[:2], ruler) for picture in pictures]
+        return [
+            replace(cells, scale=ruler.scale(picture.shape[:2], size))
+            for (cells, _), picture, size in zip(self._search(pictures, sizes, min_score), pictures, sizes, strict=True)
+        ]
 
     def _size(self, shape: tuple[int, int], ruler: Ruler | None = None) -> tuple[int, int]:
         """Return height and width at which a picture of `shape` is searched by a ruler, or at first."""
@@ -311,11 +324,10 @@ class Detector:
         return [results[row] for row in range(len(pictures))]
 
     def _as_input(self, images: Tensor) -> Tensor:
-        return self._coloured(images).to(self.precision, memory_format=torch.channels_last) / 255
-
-    def _coloured(self, images: Tensor) -> Tensor:
         images = images.to(self.device)
-        return 255 * self.card.stain.apply(images.float() / 255) if self.card.stain else images
+        if self.card.stain:
+            images = 255 * self.card.stain.apply(images.float() / 255)
+        return images.to(self.precision, memory_format=torch.channels_last) / 255
 
     def describe(self, picture: RGB) -> Tensor:
         """Return what a picture (H, W, 3) uint8 looks like to the network, for `bloodfilm.nets.novelty`."""
@@ -329,19 +341,20 @@ class Detector:
         boxes = np.minimum(found.boxes.numpy() * back, np.array(picture * 2, np.float32))
         mine = mine & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(1))
         cells = Cells(boxes[mine.numpy()], scores=found.scores[mine].numpy(), vocabulary=self.card.vocabulary)
-        return self._named(cells, found.classes[mine], found.attributes[mine])
+        own = self.network.head == "own"
+        return cells if own else self._named(cells, found.classes[mine], found.attributes[mine])
 
     def _read(self, picture: RGB, cells: Cells) -> Cells:
         """Return `cells` with types and attributes as the picture itself shows them, if the head reads from that."""
-        if self.network.head != "own":
-            return cells
         worth = np.flatnonzero(cells.scores >= MIN_READ_SCORE)
-        image = self._coloured(torch.from_numpy(picture).permute(2, 0, 1)[None]).float() / 255
-        rois = F.pad(torch.from_numpy(cells.boxes[worth]), (1, 0)).to(self.device)
-        with torch.inference_mode():
-            parts = self.network.read(image, rois)
+        if self.network.head != "own" or not len(worth):
+            return cells
         read = torch.zeros(len(cells), sum(self.network.outputs))
-        read[worth] = torch.cat([part.softmax(1) for part in parts], 1).cpu()
+        for rows in np.array_split(worth, -(-len(worth) // READ_TOGETHER)):
+            patches = self._as_input(cut(picture, cells.boxes[rows]))
+            with torch.inference_mode():
+                parts = self.network.read(patches, middles(len(rows)).to(self.device))
+            read[rows] = torch.cat([part.softmax(1) for part in parts], 1).cpu()
         return self._named(cells, read[:, : len(self._taught)], read[:, len(self._taught) :])
 
     def _named(self, cells: Cells, types: Tensor, values: Tensor) -> Cells:
@@ -349,8 +362,8 @@ class Detector:
         class_scores, codes = types.masked_fill(~torch.from_numpy(self._taught), 0).max(1)
         sure = class_scores.numpy() >= MIN_CLASS_SCORE
         best = [part.max(1) for part in torch.split(values, list(self.card.vocabulary.value_counts), 1)]
-        said = np.array([part.indices.numpy() for part in best]).reshape(len(best), -1).T
-        value_scores = np.array([part.values.numpy() for part in best]).reshape(len(best), -1).T
+        said = np.array([part.indices.numpy() for part in best]).reshape(len(best), len(types)).T
+        value_scores = np.array([part.values.numpy() for part in best]).reshape(len(best), len(types)).T
         read = self._predicted & (value_scores > 0)
         return replace(
             cells,

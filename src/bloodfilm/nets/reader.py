@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from bloodfilm.io.images import RGB
 from bloodfilm.nets.blocks import Conv
 
 VIEWS = (1.2, 3.0)
@@ -15,6 +19,9 @@ VIEWS = (1.2, 3.0)
 
 SIDE = 64
 """Pixels a side of each view."""
+
+REACH, PATCH = 3.6, 240
+"""Side of what is cut out for a cell, in sides of its box and in pixels: the widest view, of a box that is shaken."""
 
 
 class CellReader(nn.Module):
@@ -47,14 +54,37 @@ class CellReader(nn.Module):
         return self.last(self.drop(hidden))  # type: ignore[no-any-return]
 
 
-def look(images: Tensor, rois: Tensor, side: float, pixels: int = SIDE) -> Tensor:
-    """Return what lies in `rois` (K, 5) of float `images`, `side` times as wide and high, as (K, 3, S, S).
+def cut(picture: RGB, boxes: npt.NDArray[np.floating]) -> Tensor:
+    """Return what is around `boxes` (K, 4) of a picture (H, W, 3) uint8, as (K, 3, 240, 240) uint8.
 
-    Each pixel is the mean of all that it covers, however fine the picture is.
+    Each box becomes the square of `middles`, however large it is; beyond the picture all is black.
     """
+    patches = np.zeros((len(boxes), PATCH, PATCH, 3), np.uint8)
+    limits = np.array(picture.shape[1::-1] * 2)
+    for patch, box in zip(patches, np.asarray(boxes, float), strict=True):
+        side = REACH * (box[2:] - box[:2])
+        corner = (box[:2] + box[2:] - side) / 2
+        shown = np.concatenate((corner, corner + side)).clip(0, limits)
+        x0, y0, x1, y1 = ((shown - np.tile(corner, 2)) * PATCH / np.tile(side, 2)).round().astype(int)
+        low, high = np.floor(shown[:2]).astype(int), np.ceil(shown[2:]).astype(int)
+        if x1 > x0 and y1 > y0:
+            part = Image.fromarray(picture[low[1] : high[1], low[0] : high[0]])
+            place = tuple((shown - np.tile(low, 2)).tolist())
+            patch[y0:y1, x0:x1] = np.asarray(part.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, place))
+    return torch.from_numpy(patches).permute(0, 3, 1, 2)
+
+
+def middles(count: int) -> Tensor:
+    """Return where the box is on each of so many patches, as (K, 5): index, x0, y0, x1, y1."""
+    low, high = PATCH / 2 - PATCH / REACH / 2, PATCH / 2 + PATCH / REACH / 2
+    return torch.cat((torch.arange(count)[:, None], torch.tensor([[low, low, high, high]]).repeat(count, 1)), 1)
+
+
+def look(images: Tensor, rois: Tensor, side: float, pixels: int = SIDE) -> Tensor:
+    """Return what lies in `rois` (K, 5) of float `images`, `side` times as wide and high, as (K, 3, S, S)."""
     middle, half = (rois[:, 1:3] + rois[:, 3:]) / 2, side * (rois[:, 3:] - rois[:, 1:3]) / 2
     view = torch.cat((rois[:, :1], middle - half, middle + half), 1)
-    return roi_align(images, view, pixels, aligned=True)  # type: ignore[no-any-return]
+    return roi_align(images, view, pixels, sampling_ratio=2, aligned=True)  # type: ignore[no-any-return]
 
 
 def _convolutions(width: int) -> nn.Sequential:

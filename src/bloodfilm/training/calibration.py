@@ -17,7 +17,7 @@ from bloodfilm.evaluation.calibration import score_hits
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card
-from bloodfilm.training.data import boxed
+from bloodfilm.nets.reader import cut, middles
 from bloodfilm.vocabulary import UNKNOWN
 
 LOWEST_FITTED = 0.05
@@ -101,8 +101,8 @@ def _readings(network: AttriDet, fields: Sequence[Field]) -> list[tuple[npt.Arra
     logits, codes = [], []
     for field in fields:
         cells = field.cells
-        image, rois = boxed(field, cells.boxes)
-        logits.append(torch.cat(network.read(image / 255, rois), 1))
+        patches = cut(read_image(field.path), cells.boxes)
+        logits.append(torch.cat(network.read(patches / 255, middles(len(cells))), 1))
         codes.append(np.column_stack((cells.codes, cells.attributes)))
     table = np.concatenate(codes)
     parts = torch.split(torch.cat(logits), network.outputs, 1)

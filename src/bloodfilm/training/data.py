@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -20,7 +19,7 @@ from bloodfilm.io.images import RGB, read_image
 from bloodfilm.training.labels import Labels, join, labels_of, settle
 from bloodfilm.training.paste import Cutouts, paste
 from bloodfilm.training.rarity import rarity
-from bloodfilm.training.regions import Boxes, labelled, views
+from bloodfilm.training.regions import labelled, views
 from bloodfilm.training.scale import usual_sides
 from bloodfilm.training.surround import surround
 from bloodfilm.training.window import Axis, Window, copy_of, visible
@@ -47,12 +46,6 @@ MIN_CELL = 12
 
 def read_field(field: Field) -> RGB:
     return read_image(field.path)
-
-
-def boxed(field: Field, boxes: Boxes) -> tuple[Tensor, Tensor]:
-    """Return the picture (1, 3, H, W) of `field` in float, 0 to 255, and `boxes` as (K, 5), the first column 0."""
-    image = torch.from_numpy(read_field(field)).permute(2, 0, 1)[None].float()
-    return image, F.pad(torch.from_numpy(boxes), (1, 0))
 
 
 class FieldDataset(Dataset[Sample]):

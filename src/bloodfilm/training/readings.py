@@ -15,23 +15,17 @@ from torch import Tensor
 from bloodfilm.cells import Field
 from bloodfilm.detection.devices import fastest_precision, resolve_device
 from bloodfilm.errors import UserError
+from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.reader import VIEWS, CellReader, look
+from bloodfilm.nets.reader import PATCH, VIEWS, CellReader, cut, look, middles
 from bloodfilm.review.states import kept
 from bloodfilm.training.augment import disturb, turned
 from bloodfilm.training.average import Average
-from bloodfilm.training.data import boxed
 from bloodfilm.training.loop import Report
 from bloodfilm.training.losses import reading_loss
 from bloodfilm.training.settings import ReadingSettings
 from bloodfilm.training.supervised import shaken
 from bloodfilm.vocabulary import UNKNOWN
-
-AROUND = 3.6
-"""Side of what is cut out, in sides of the box: the widest view of a shaken box."""
-
-PATCH = 288
-"""Pixels a side of what is cut out."""
 
 REDUCED, SMALLEST = 0.4, 0.35
 """Probability that a disturbed batch is seen at a lower magnification, and the lowest."""
@@ -41,7 +35,7 @@ AS_TAKEN = 0.5
 
 
 class Boxed(NamedTuple):
-    """N labelled cells: what is around each box (N, 3, 288, 288) uint8, the box square in the middle; codes (N, 1 + A).
+    """N labelled cells: what is around each box (N, 3, 240, 240) uint8, the box square in the middle; codes (N, 1 + A).
 
     The first code is the type, the others are the attributes.
     """
@@ -65,7 +59,7 @@ def cut_out(fields: Sequence[Field]) -> Boxed:
         rows = (known != UNKNOWN).any(1)
         if not rows.any():
             continue
-        patches.append(look(*boxed(field, cells.boxes[rows]), AROUND, PATCH).round().byte())
+        patches.append(cut(read_image(field.path), cells.boxes[rows]))
         codes.append(known[rows])
     if not patches:
         raise UserError("No cell of these fields has a type or an attribute: there is nothing to learn.")
@@ -77,8 +71,8 @@ def teach_readings(
 ) -> AttriDet:
     """Return a copy of `network` whose own head, begun anew, has learned types and attributes of `cells`.
 
-    All else stays as it is. Cells are turned and shaken at random, half of the batches also reduced and disturbed, both
-    views of a cell alike. `report` is called with ``epoch`` and the mean ``loss`` after each epoch.
+    All else stays as it is. Cells are turned and shaken at random, half of the batches also disturbed, some of these
+    reduced, both views of a cell alike. `report` is called with ``epoch`` and the mean ``loss`` after each epoch.
     """
     settings = settings or ReadingSettings()
     device = resolve_device(settings.device)
@@ -113,7 +107,7 @@ def teach_readings(
 
 
 def _views(patches: Tensor, generator: torch.Generator) -> list[Tensor]:
-    """Return what `CellReader.read` takes of float `patches` (N, 3, 288, 288), each changed at random."""
+    """Return what `CellReader.read` takes of float `patches` (N, 3, 240, 240), each changed at random."""
     count = len(patches)
     patches = turned(patches, *(torch.rand(3, count, generator=generator) < 0.5).to(patches.device))
     chance, reduced, part = torch.rand(3, generator=generator).tolist()
@@ -121,9 +115,9 @@ def _views(patches: Tensor, generator: torch.Generator) -> list[Tensor]:
     if not as_taken and reduced < REDUCED:
         small = F.interpolate(patches, scale_factor=SMALLEST**part, mode="bilinear", antialias=True)
         patches = F.interpolate(small, PATCH, mode="bilinear")
-    middle, half = PATCH / 2, PATCH / AROUND / 2
-    boxes = shaken(torch.tensor([[middle - half] * 2 + [middle + half] * 2]).repeat(count, 1))
-    rois = torch.cat((torch.arange(count)[:, None], boxes), 1).to(patches)
+    rois = middles(count)
+    rois[:, 1:] = shaken(rois[:, 1:])
+    rois = rois.to(patches)
     views = [look(patches, rois, side) for side in VIEWS]
     if as_taken:
         return views
