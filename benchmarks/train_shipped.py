@@ -1,7 +1,6 @@
 """Make a model that ships, ``src/bloodfilm/weights/NAME.safetensors``, from the pictures of `sources.py`.
 
     python benchmarks/train_shipped.py wbc-n
-
     python benchmarks/train_shipped.py wbc-s --readings build/wbc-n/readings-....safetensors
 
 go through all stages: boxes (those of `STAGES`; of wbc-n: fields, each about as it is, microscopes, at all scales and
