@@ -1,9 +1,9 @@
-"""Fields per second of `bloodfilm detect` and of `ultralytics` YOLO11n's predict, both with their defaults.
+"""Fields per second of `bloodfilm detect`, by each shipped model, and of `ultralytics` YOLO11n, if it was trained.
 
     python benchmarks/speed.py
 
 Each runs as a process of its own over the same folder of test pictures, in turn, several times; start-up is
-told apart by a run over a single picture. Prints Markdown.
+told apart by a run over a single picture. All have their defaults. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import sources
@@ -50,20 +52,22 @@ def main() -> None:
             shutil.copy(args.data / image["file_name"], folder / name)
         shutil.copy(args.data / images[0]["file_name"], one)
 
-        def ours(pictures: Path) -> list[str]:
-            return [sys.executable, "-m", "bloodfilm", "detect", str(pictures), "--out", str(Path(scratch, "out"))]
+        def ours(model: str, pictures: Path) -> list[str]:
+            out = str(Path(scratch, "out"))
+            return [sys.executable, "-m", "bloodfilm", "detect", str(pictures), "--out", out, "--model", model]
 
         def theirs(pictures: Path) -> list[str]:
             return [sys.executable, "-c", PREDICT.format(str(args.rival), str(pictures))]
 
-        runs = {
-            "bloodfilm detect": (ours, {}),
-            "ultralytics predict": (theirs, {"YOLO_OFFLINE": "true"}),
-            "ultralytics predict, OMP_WAIT_POLICY=passive": (
-                theirs,
-                {"YOLO_OFFLINE": "true", "OMP_WAIT_POLICY": "passive"},
-            ),
+        runs: dict[str, tuple[Callable[[Path], list[str]], dict[str, str]]] = {
+            f"bloodfilm detect, {model}": (partial(ours, model), {}) for model in ("wbc-n", "wbc-s")
         }
+        if args.rival.exists():
+            offline = {"YOLO_OFFLINE": "true"}
+            runs |= {
+                "ultralytics predict": (theirs, offline),
+                "ultralytics predict, OMP_WAIT_POLICY=passive": (theirs, offline | {"OMP_WAIT_POLICY": "passive"}),
+            }
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
         for _ in range(args.repeat):
             for name, (command, environment) in runs.items():
