@@ -58,7 +58,8 @@ def test_cells_come_by_falling_score(detector: Detector, picture: np.ndarray, ti
 
 
 @pytest.mark.parametrize("batch", [2, 8])
-def test_the_number_of_tiles_in_a_pass_changes_nothing(detector: Detector, picture: np.ndarray, batch: int) -> None:
+def test_the_number_of_tiles_in_a_pass_changes_nothing(checkpoint: Path, picture: np.ndarray, batch: int) -> None:
+    detector = Detector(checkpoint, "cpu", torch.float64)
     assert_close(detector.detect(picture, 0.2, 64, batch=batch), detector.detect(picture, 0.2, 64, batch=1))
 
 
