@@ -10,8 +10,9 @@ from PIL import Image
 
 import bloodfilm
 from bloodfilm.cells import Cells
-from bloodfilm.detection.detector import LOWEST_SCORE, MIN_CLASS_SCORE, Cancelled, Detector
+from bloodfilm.detection.detector import LOWEST_SCORE, Cancelled, Detector
 from bloodfilm.detection.letterbox import resize
+from bloodfilm.detection.naming import MIN_CLASS_SCORE
 from bloodfilm.detection.provenance import provenance
 from bloodfilm.errors import CheckpointError, DeviceError, PictureError, UserError
 from bloodfilm.nets.attridet import MIN_READ_SCORE, AttriDet, with_auxiliary

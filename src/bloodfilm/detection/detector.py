@@ -18,6 +18,7 @@ from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
 from bloodfilm.detection.letterbox import fit, half, resize
 from bloodfilm.detection.look import Look
+from bloodfilm.detection.naming import named
 from bloodfilm.detection.red_cells import red_cell_sizes
 from bloodfilm.detection.ruler import Ruler, is_rough, learned, measure, right_size, surest, too_large
 from bloodfilm.detection.tiles import Tile, split_tiles, suppress_overlaps
@@ -26,15 +27,12 @@ from bloodfilm.io.images import RGB, as_rgb, read_image
 from bloodfilm.nets.attridet import MIN_READ_SCORE, AttriDet, Found
 from bloodfilm.nets.checkpoint import Card, load
 from bloodfilm.nets.reader import cut, middles
-from bloodfilm.vocabulary import UNKNOWN
 from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
 LOWEST_SCORE = 0.001
 """Cells below this are never reported."""
 
 MAX_OVERLAP = 0.45
-MIN_CLASS_SCORE = 0.5
-"""A type less probable than this is reported as unknown."""
 
 MAX_WHOLE = 4096
 """Pictures with a longer side than this are searched in tiles; smaller ones as a whole, if cells are large enough."""
@@ -106,10 +104,7 @@ class Detector:
         self.novelty = copy.deepcopy(network.novelty).to(device)
         network = network.fuse().to(device, self.precision)
         self.network = network.to(memory_format=torch.channels_last)
-        vocabulary = card.vocabulary
-        self._taught = np.array([name in card.classes for name in vocabulary.classes], bool)
         self._limits = learned(card.red_cells)
-        self._predicted = np.array([name in card.attributes for name in vocabulary.attribute_names], bool)
 
     @property
     def running_on(self) -> str:
@@ -211,7 +206,7 @@ class Detector:
         given = torch.from_numpy(corners * np.array([size[1] / width, size[0] / height] * 2, np.float32))
         place = torch.zeros(len(given), dtype=torch.long, device=self.device)
         found = self.network.find_again(self._as_input(resize(picture, size)[None]), place, given.to(self.device)).cpu()
-        return self._named(cells, found.classes, found.attributes)
+        return named(cells, found.classes, found.attributes, self.card)
 
     def _plan(self, picture: RGB, tile: int | None, pixel_size: float | None) -> tuple[list[Tile], Ruler | None]:
         """Return the parts of a picture to search, and its ruler; None if that is to be seen on the whole picture."""
@@ -342,7 +337,7 @@ class Detector:
         mine = mine & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(1))
         cells = Cells(boxes[mine.numpy()], scores=found.scores[mine].numpy(), vocabulary=self.card.vocabulary)
         own = self.network.head == "own"
-        return cells if own else self._named(cells, found.classes[mine], found.attributes[mine])
+        return cells if own else named(cells, found.classes[mine], found.attributes[mine], self.card)
 
     def _read(self, picture: RGB, cells: Cells) -> Cells:
         """Return `cells` with types and attributes as the picture itself shows them, if the head reads from that."""
@@ -355,23 +350,8 @@ class Detector:
             with torch.inference_mode():
                 parts = self.network.read(patches, middles(len(rows)).to(self.device))
             read[rows] = torch.cat([part.softmax(1) for part in parts], 1).cpu()
-        return self._named(cells, read[:, : len(self._taught)], read[:, len(self._taught) :])
-
-    def _named(self, cells: Cells, types: Tensor, values: Tensor) -> Cells:
-        """Return `cells` with these probabilities of types (K, classes), and of the values of all attributes."""
-        class_scores, codes = types.masked_fill(~torch.from_numpy(self._taught), 0).max(1)
-        sure = class_scores.numpy() >= MIN_CLASS_SCORE
-        best = [part.max(1) for part in torch.split(values, list(self.card.vocabulary.value_counts), 1)]
-        said = np.array([part.indices.numpy() for part in best]).reshape(len(best), len(types)).T
-        value_scores = np.array([part.values.numpy() for part in best]).reshape(len(best), len(types)).T
-        read = self._predicted & (value_scores > 0)
-        return replace(
-            cells,
-            codes=np.where(sure, codes.numpy(), UNKNOWN),
-            class_scores=np.where(sure, class_scores.numpy(), np.nan),
-            attributes=np.where(read, said, UNKNOWN),
-            attribute_scores=np.where(read, value_scores, np.nan),
-        )
+        classes = self.network.outputs[0]
+        return named(cells, read[:, :classes], read[:, classes:], self.card)
 
 
 def detect(

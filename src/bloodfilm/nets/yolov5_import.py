@@ -76,13 +76,7 @@ def import_weights(
     model, entries = _open(path)
     size, state = _read_detector(model, path)
     names = _class_names(model, entries, len(state[LAST]) // 3 - 5)
-    codes = [LLD.class_code(name) for name in names]
-    vocabulary = LLD
-    if UNKNOWN in codes or len(set(codes)) < len(codes):
-        try:
-            vocabulary, codes = Vocabulary(tuple(names), LLD.attributes), list(range(len(names)))
-        except ValueError as error:
-            raise CheckpointError(f"{path}: {error}") from None
+    vocabulary, codes = _vocabulary(names, path)
     head: Head = "none" if attributes is None else "published" if published else "exact"
     network = AttriDet(size, vocabulary, head=head).eval()
     for name in [name for name in state if name.startswith("model.24.m.")]:
@@ -104,6 +98,17 @@ def import_weights(
         limits=[NOT_CALIBRATED, NO_NOVELTY],
         imported={file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
     )
+
+
+def _vocabulary(names: list[str], path: Path) -> tuple[Vocabulary, list[int]]:
+    """Return LLD's vocabulary if it has each of the classes `names`, else one of their own; and their codes."""
+    codes = [LLD.class_code(name) for name in names]
+    if UNKNOWN not in codes and len(set(codes)) == len(codes):
+        return LLD, codes
+    try:
+        return Vocabulary(tuple(names), LLD.attributes), list(range(len(names)))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def _open(path: Path) -> tuple[Any, dict[str, Any]]:
