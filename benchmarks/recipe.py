@@ -10,12 +10,12 @@ from bloodfilm import Field
 from bloodfilm.training.settings import Settings
 from bloodfilm.vocabulary import UNKNOWN
 
-FIELDS = Settings(epochs=15, image_size=416, batch=8, learning_rate=1.5e-3, workers=1)
-MICROSCOPES = replace(FIELDS, epochs=20, learning_rate=1e-3, warm_up=0.5, mirrored=0.5, scale=(0.25, 1.4))
-ONE_SIZE = replace(MICROSCOPES, epochs=10, learning_rate=7e-4, scale=(0.5, 2.0), red_cells=36.0)
-COARSE = replace(
-    ONE_SIZE, epochs=16, image_size=320, red_cells=32.0, learning_rate=FIELDS.learning_rate, warm_up=1.0, workers=0
+COARSE = Settings(
+    epochs=16, image_size=320, batch=8, learning_rate=1.5e-3, mirrored=0.5, scale=(0.5, 2.0), red_cells=32.0
 )
+ONE_SIZE = replace(COARSE, epochs=10, image_size=416, learning_rate=7e-4, warm_up=0.5, red_cells=36.0)
+"""The two stages of boxes, with all red cells brought to about one size, at which the models then search."""
+
 REPEATED = {"chula-negatives": 5}
 """How often a source is shown in an epoch, if not once: films without white cells are few."""
 

@@ -1,4 +1,4 @@
-"""Detectors to compare with, trained from scratch on the same pictures, as often and as large as ours.
+"""Detectors to compare with, trained from scratch on the same pictures, as often as ours, and as large or larger.
 
     python benchmarks/rivals.py yolo11n
     python benchmarks/rivals.py retinanet
@@ -28,7 +28,7 @@ from bloodfilm import Cells, Field, read_coco, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
 from bloodfilm.detection.devices import resolve_device
 from bloodfilm.detection.letterbox import fit, resize
-from recipe import FIELDS, MICROSCOPES, ONE_SIZE, shown
+from recipe import COARSE, ONE_SIZE, shown
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
 
@@ -171,9 +171,8 @@ def main() -> None:
     args = parser.parse_args()
     fields, validation = (read_coco(args.data / f"{split}.json") for split in ("train", "val"))
     train, _ = RIVALS[args.rival]
-    later = MICROSCOPES.epochs + ONE_SIZE.epochs
-    epochs = round(FIELDS.epochs + later * len(shown(fields)) / len(fields))
-    train(fields, validation, args.out / args.rival, epochs, FIELDS.image_size, seed=0)
+    epochs = round((COARSE.epochs + ONE_SIZE.epochs) * len(shown(fields)) / len(fields))
+    train(fields, validation, args.out / args.rival, epochs, ONE_SIZE.image_size, seed=0)
 
 
 if __name__ == "__main__":

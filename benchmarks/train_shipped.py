@@ -3,12 +3,11 @@
     python benchmarks/train_shipped.py wbc-n
     python benchmarks/train_shipped.py wbc-s --readings build/wbc-n/readings-....safetensors
 
-go through all stages: boxes (those of `STAGES`; of wbc-n: fields, each about as it is, microscopes, at all scales and
-squeezes, in crowds, with red cells and platelets, and one-size, with all red cells brought to one size, at which the
-model then searches; wbc-s learns at one size from the start), crops (boxes for the WBCAtt crops by that detector),
-readings (types and attributes of cells cut out of fields and crops, or the head of another model; boxes stay), and ship
-(calibrated on validation fields, with its card). Runs unchanged on CPU and CUDA. What was done before is not done again
-(a training of boxes that was stopped goes on where it was); their curves are in ``build/NAME/*/log.csv``.
+go through all stages: boxes (coarse, then one-size: 24,000 and 15,000 pictures at all scales and squeezes, in crowds,
+with red cells and platelets), crops (boxes for the WBCAtt crops by that detector), readings (types and attributes of
+cells cut out of fields and crops, or the head of another model; boxes stay), and ship (calibrated on validation fields,
+with its card). Runs unchanged on CPU and CUDA. What was done before is not done again (a training of boxes that was
+stopped goes on where it was); their curves are in ``build/NAME/*/log.csv``.
 """
 
 from __future__ import annotations
@@ -26,19 +25,17 @@ from bloodfilm.detection.detector import Detector
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, save
+from bloodfilm.training.boxed import cut_out
 from bloodfilm.training.finish import finish
 from bloodfilm.training.loop import STATE, train
-from bloodfilm.training.readings import cut_out, teach_readings
+from bloodfilm.training.readings import teach_readings
 from bloodfilm.training.settings import ReadingSettings, Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
-from recipe import COARSE, FIELDS, MICROSCOPES, ONE_SIZE, named, shown, single_cells
+from recipe import COARSE, ONE_SIZE, named, shown, single_cells
 
-STAGES: dict[str, dict[str, Settings]] = {
-    "wbc-n": {"fields": FIELDS, "microscopes": MICROSCOPES, "one-size": ONE_SIZE},
-    "wbc-s": {"coarse": COARSE, "one-size": ONE_SIZE},
-}
-"""How the boxes of each model are learned; the size of its network is the last letter of its name."""
+STAGES = {"coarse": COARSE, "one-size": ONE_SIZE}
+"""How boxes are learned; the size of the network is the last letter of its name."""
 
 
 def report(row: dict[str, float]) -> None:
@@ -54,7 +51,7 @@ def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
         out,
         settings,
         resume=(out / STATE).exists(),
-        singles=single_cells(fields) if settings.mirrored else [],
+        singles=single_cells(fields),
         report=report,
     )
     return out / "last.safetensors"
@@ -123,7 +120,7 @@ def ship(name: str, data: Path, weights: Path, crops: Path, target: Path, detect
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=STAGES)
+    parser.add_argument("name", choices=("wbc-n", "wbc-s"))
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--out", type=Path, default=Path("build"))
     parser.add_argument("--target", type=Path, default=WEIGHTS, help="Folder for the finished model.")
@@ -140,10 +137,9 @@ def main() -> None:
     fields = read_coco(args.data / "train.json")
     detector = args.detector
     if detector is None:
-        for name, stage in STAGES[args.name].items():
+        for name, stage in STAGES.items():
             start = {"init": str(detector)} if detector else {"size": args.name[-1]}
-            fields_shown = shown(fields) if stage.mirrored else fields
-            detector = run(fields_shown, args.data, out / name, replace(stage, device=args.device, **start))
+            detector = run(shown(fields), args.data, out / name, replace(stage, device=args.device, **start))
     if args.readings:
         readings = with_readings(detector, args.readings, out)
     else:

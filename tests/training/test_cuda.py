@@ -18,9 +18,10 @@ from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import load
 from bloodfilm.synth import sample_field
 from bloodfilm.training.augment import TRANSFORMS, Transform
+from bloodfilm.training.boxed import cut_out
 from bloodfilm.training.loop import train
 from bloodfilm.training.method import Method
-from bloodfilm.training.readings import cut_out, teach_readings
+from bloodfilm.training.readings import teach_readings
 from bloodfilm.training.settings import ReadingSettings, Settings, SparseSettings
 from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import Supervised

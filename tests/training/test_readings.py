@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 
 from bloodfilm.cells import Cells, Field
+from bloodfilm.errors import UserError
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.reader import PATCH, REACH
-from bloodfilm.training.readings import cut_out, teach_readings
+from bloodfilm.training.boxed import cut_out
+from bloodfilm.training.readings import teach_readings
 from bloodfilm.training.settings import ReadingSettings
 from bloodfilm.vocabulary import LLD, UNKNOWN
 
@@ -59,6 +61,15 @@ def test_cells_of_which_nothing_is_known_are_not_cut_out(told_by_colour: list[Fi
     field = told_by_colour[0]
     untold = replace(field, cells=Cells(field.cells.boxes, codes=[UNKNOWN, 3]))
     assert cut_out([untold]).codes[:, 0].tolist() == [3]
+
+
+def test_nothing_is_learned_from_cells_of_which_nothing_is_known(
+    told_by_colour: list[Field], network: AttriDet
+) -> None:
+    field = told_by_colour[0]
+    untold = replace(field, cells=Cells(field.cells.boxes))
+    with pytest.raises(UserError, match="nothing to learn"):
+        teach_readings(network, cut_out([untold]), QUICK)
 
 
 def test_types_and_attributes_are_learned_and_nothing_else_changes(

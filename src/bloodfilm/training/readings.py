@@ -4,66 +4,28 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bloodfilm.cells import Field
 from bloodfilm.detection.devices import fastest_precision, resolve_device
 from bloodfilm.errors import UserError
-from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.reader import PATCH, VIEWS, CellReader, cut, look, middles
-from bloodfilm.review.states import kept
+from bloodfilm.nets.reader import PATCH, VIEWS, CellReader, look, middles
 from bloodfilm.training.augment import disturb, turned
 from bloodfilm.training.average import Average
+from bloodfilm.training.boxed import Boxed
 from bloodfilm.training.loop import Report
 from bloodfilm.training.losses import reading_loss
 from bloodfilm.training.settings import ReadingSettings
 from bloodfilm.training.supervised import shaken
-from bloodfilm.vocabulary import UNKNOWN
 
 REDUCED, SMALLEST = 0.4, 0.35
 """Probability that a disturbed batch is seen at a lower magnification, and the lowest."""
 
 AS_TAKEN = 0.5
 """Probability that a batch is only turned and shaken: what is fine in it can be learned."""
-
-
-class Boxed(NamedTuple):
-    """N labelled cells: what is around each box (N, 3, 240, 240) uint8, the box square in the middle; codes (N, 1 + A).
-
-    The first code is the type, the others are the attributes.
-    """
-
-    patches: Tensor
-    codes: Tensor
-
-
-def cut_out(fields: Sequence[Field]) -> Boxed:
-    """Cut out the cells whose type or any attribute is known.
-
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
-    patches, codes = [], []
-    for field in fields:
-        cells = kept(field.cells)
-        known = np.column_stack((cells.codes, cells.attributes))
-        rows = (known != UNKNOWN).any(1)
-        if not rows.any():
-            continue
-        patches.append(cut(read_image(field.path), cells.boxes[rows]))
-        codes.append(known[rows])
-    if not patches:
-        raise UserError("No cell of these fields has a type or an attribute: there is nothing to learn.")
-    return Boxed(torch.cat(patches), torch.from_numpy(np.concatenate(codes)).long())
 
 
 def teach_readings(
@@ -73,7 +35,14 @@ def teach_readings(
 
     All else stays as it is. Cells are turned and shaken at random, half of the batches also disturbed, some of these
     reduced, both views of a cell alike. `report` is called with ``epoch`` and the mean ``loss`` after each epoch.
+
+    Raises
+    ------
+    UserError
+        If there is no cell.
     """
+    if not len(cells.codes):
+        raise UserError("No cell of these fields has a type or an attribute: there is nothing to learn.")
     settings = settings or ReadingSettings()
     device = resolve_device(settings.device)
     torch.manual_seed(settings.seed)
