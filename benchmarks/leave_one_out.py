@@ -70,18 +70,23 @@ def run(model: str, name: str, seed: int, data: Path, out: Path) -> dict[str, ob
 
 
 def print_table() -> None:
+    """Print means of all seeds, with their deviation and number, and the mean of what is left out, once all was."""
     rows = finished(RESULTS)
     names = [model for model in MODELS if any(row["model"] == model for row in rows)]
-    print("| left out | " + " | ".join(f"{model}, AP50 | AP" for model in names) + " |")
-    print("|---" * (1 + 2 * len(names)) + "|")
+    columns = [(model, column) for model in names for column in ("ap50", "ap")]
+    print("| left out | " + " | ".join(f"{model}, {column.upper()}" for model, column in columns) + " |")
+    print("|---" * (1 + len(columns)) + "|")
+    means = []
     for name in LEFT_OUT:
-        cells = []
-        for model in names:
-            mine = [row for row in rows if (row["model"], row["left_out"]) == (model, name)]
-            for column in ("ap50", "ap"):
-                values = [float(row[column]) for row in mine]
-                cells.append(f"{np.mean(values):.3f} ± {np.std(values):.3f} ({len(values)})" if values else "")
+        runs = [
+            [float(row[column]) for row in rows if (row["model"], row["left_out"]) == (model, name)]
+            for model, column in columns
+        ]
+        means.append([float(np.mean(run)) if run else np.nan for run in runs])
+        cells = [f"{np.mean(run):.3f} ± {np.std(run):.3f} ({len(run)})" if run else "" for run in runs]
         print(f"| {name} | " + " | ".join(cells) + " |")
+    together = ["" if np.isnan(mean) else f"{mean:.3f}" for mean in np.mean(means, axis=0)]
+    print("| **mean** | " + " | ".join(together) + " |")
 
 
 def main() -> None:

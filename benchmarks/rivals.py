@@ -93,7 +93,7 @@ def find_with_yolo11n(weights: Path) -> Find:
 
 
 def retinanet() -> RetinaNet:
-    backbone = mobilenet_backbone("mobilenet_v3_large", weights=None, fpn=True, norm_layer=nn.BatchNorm2d)
+    backbone = mobilenet_backbone(backbone_name="mobilenet_v3_large", weights=None, fpn=True, norm_layer=nn.BatchNorm2d)
     sizes = tuple((s, int(s * 2 ** (1 / 3)), int(s * 2 ** (2 / 3))) for s in (32, 64, 128))
     anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes))
     return RetinaNet(backbone, 2, anchor_generator=anchors, score_thresh=LOWEST_SCORE, _skip_resize=True)

@@ -23,7 +23,6 @@ from bloodfilm.nets.checkpoint import read_card
 from bloodfilm.training.project import Project
 from bloodfilm.training.project import save as save_project
 from bloodfilm.training.settings import Settings
-from bloodfilm.weights import own_models
 
 WritePicture = Callable[[str], Path]
 
@@ -225,13 +224,3 @@ def test_a_way_to_adapt_that_is_none_is_told_before_anything_is_read(tmp_path: P
     gone = tmp_path / "gone.json"
     with pytest.raises(UserError, match="abacus is no way to adapt"):
         run("train", gone, "--method", "adapt", "--target", gone, "--init", gone, "--by", "abacus", "--out", tmp_path)
-
-
-def test_a_broken_model_of_ones_own_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BLOODFILM_HOME", str(tmp_path))
-    own_models().mkdir(parents=True)
-    (own_models() / "broken.safetensors").write_bytes(b"nothing")
-    told = call("models")
-    assert told.returncode == 0
-    assert "broken" in told.stderr
-    assert '"wbc-n"' in told.stdout

@@ -14,8 +14,9 @@ from bloodfilm.cli.detection import demo, detect
 from bloodfilm.cli.evaluation import evaluate
 from bloodfilm.cli.film import report
 from bloodfilm.cli.labels import convert, synth
+from bloodfilm.cli.models import models
 from bloodfilm.cli.options import UNUSABLE, console
-from bloodfilm.cli.training import import_weights, models, train
+from bloodfilm.cli.training import import_weights, train
 
 app = typer.Typer(
     no_args_is_help=True,

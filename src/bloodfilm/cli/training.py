@@ -1,4 +1,4 @@
-"""Commands that make and list models: train, import-weights, models."""
+"""Commands that make models: train, import-weights."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from rich.console import Console
 
 from bloodfilm.cli.options import Device, Out, console, make_folder
-from bloodfilm.weights import available
 
 if TYPE_CHECKING:
     from bloodfilm.cells import Field
@@ -195,15 +193,3 @@ def import_weights(
     save(out, network, card)
     read = f"{len(card.attributes)} attributes" if card.attributes else "no attributes"
     console.print(f"size {card.size}, {len(card.classes)} classes, {read}, {card.image_size} px -> {out}")
-
-
-def models() -> None:
-    """List the models that come with the package and your own, with their cards."""
-    from bloodfilm.errors import UserError
-    from bloodfilm.nets.checkpoint import read_card
-
-    for name in available():
-        try:
-            Console().print_json(read_card(name).model_dump_json(exclude={"vocabulary"}))
-        except UserError as error:
-            console.print(f"{name}: {error}", soft_wrap=True)
