@@ -16,6 +16,12 @@ COARSE = Settings(
 ONE_SIZE = replace(COARSE, epochs=10, image_size=416, learning_rate=7e-4, warm_up=0.5, red_cells=36.0)
 """The two stages of boxes, with all red cells brought to about one size, at which the models then search."""
 
+STAGES = {
+    "wbc-n": {"coarse": COARSE, "one-size": replace(ONE_SIZE, epochs=24)},
+    "wbc-s": {"coarse": COARSE, "one-size": ONE_SIZE},
+}
+"""How the models that ship learn; the size of the network is the last letter of the name."""
+
 REPEATED = {"chula-negatives": 5}
 """How often a source is shown in an epoch, if not once: films without white cells are few."""
 

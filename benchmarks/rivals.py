@@ -28,7 +28,7 @@ from bloodfilm import Cells, Field, read_coco, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
 from bloodfilm.detection.devices import resolve_device
 from bloodfilm.detection.letterbox import fit, resize
-from recipe import COARSE, ONE_SIZE, shown
+from recipe import STAGES, shown
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
 
@@ -171,8 +171,9 @@ def main() -> None:
     args = parser.parse_args()
     fields, validation = (read_coco(args.data / f"{split}.json") for split in ("train", "val"))
     train, _ = RIVALS[args.rival]
-    epochs = round((COARSE.epochs + ONE_SIZE.epochs) * len(shown(fields)) / len(fields))
-    train(fields, validation, args.out / args.rival, epochs, ONE_SIZE.image_size, seed=0)
+    stages = STAGES["wbc-n"].values()
+    epochs = round(sum(stage.epochs for stage in stages) * len(shown(fields)) / len(fields))
+    train(fields, validation, args.out / args.rival, epochs, max(stage.image_size for stage in stages), seed=0)
 
 
 if __name__ == "__main__":

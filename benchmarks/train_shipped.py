@@ -3,11 +3,11 @@
     python benchmarks/train_shipped.py wbc-n
     python benchmarks/train_shipped.py wbc-s --readings build/wbc-n/readings-....safetensors
 
-go through all stages: boxes (coarse, then one-size: 24,000 and 15,000 pictures at all scales and squeezes, in crowds,
-with red cells and platelets), crops (boxes for the WBCAtt crops by that detector), readings (types and attributes of
-cells cut out of fields and crops, or the head of another model; boxes stay), and ship (calibrated on validation fields,
-with its card). Runs unchanged on CPU and CUDA. What was done before is not done again (a training of boxes that was
-stopped goes on where it was); their curves are in ``build/NAME/*/log.csv``.
+go through all stages: boxes (coarse, then one-size, at all scales and squeezes, in crowds, with red cells and
+platelets), crops (boxes for the WBCAtt crops by that detector), readings (types and attributes of cells cut out of
+fields and crops, or the head of another model; boxes stay), and ship (calibrated on validation fields, with its card).
+Runs unchanged on CPU and CUDA. What was done before is not done again (a training of boxes that was stopped goes on
+where it was); their curves are in ``build/NAME/*/log.csv``.
 """
 
 from __future__ import annotations
@@ -32,10 +32,7 @@ from bloodfilm.training.readings import teach_readings
 from bloodfilm.training.settings import ReadingSettings, Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
-from recipe import COARSE, ONE_SIZE, named, shown, single_cells
-
-STAGES = {"coarse": COARSE, "one-size": ONE_SIZE}
-"""How boxes are learned; the size of the network is the last letter of its name."""
+from recipe import STAGES, named, shown, single_cells
 
 
 def report(row: dict[str, float]) -> None:
@@ -120,7 +117,7 @@ def ship(name: str, data: Path, weights: Path, crops: Path, target: Path, detect
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=("wbc-n", "wbc-s"))
+    parser.add_argument("name", choices=STAGES)
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--out", type=Path, default=Path("build"))
     parser.add_argument("--target", type=Path, default=WEIGHTS, help="Folder for the finished model.")
@@ -137,7 +134,7 @@ def main() -> None:
     fields = read_coco(args.data / "train.json")
     detector = args.detector
     if detector is None:
-        for name, stage in STAGES.items():
+        for name, stage in STAGES[args.name].items():
             start = {"init": str(detector)} if detector else {"size": args.name[-1]}
             detector = run(shown(fields), args.data, out / name, replace(stage, device=args.device, **start))
     if args.readings:
