@@ -87,6 +87,7 @@ def same(one: Path, other: Path) -> bool:
     return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)
 
 
+@pytest.mark.slow
 def test_the_process_trains_to_the_very_weights_of_the_command_line(
     whole: tuple[Path, list[Message]], tmp_path: Path
 ) -> None:
@@ -137,12 +138,14 @@ def test_two_programs_do_not_train_in_one_folder(begin: Callable[..., TrainingPr
     assert read(first, epoch(1))[-1]["kind"] == "epoch"
 
 
+@pytest.mark.slow
 def test_a_stop_ends_the_search_for_what_to_show(whole: tuple[Path, list[Message]], fields: list[Field]) -> None:
     with pytest.raises(Cancelled):
         _finds(whole[0], fields[0].path, Supervised(), lambda: True)
     assert _finds(whole[0], fields[0].path, Supervised(), lambda: False) is not None
 
 
+@pytest.mark.slow
 def test_training_ends_with_the_program_that_asked_for_it(begin: Callable[..., TrainingProcess]) -> None:
     process = begin(epochs=50)
     read(process, lambda message: message["kind"] == "progress")
@@ -179,6 +182,7 @@ def _until(true: Callable[[], bool]) -> None:
     raise AssertionError("it never came true")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "getpriority"), reason="priorities of processes are POSIX's")
 def test_training_gives_way_to_other_programs(begin: Callable[..., TrainingProcess]) -> None:
     process = begin()
