@@ -31,9 +31,10 @@ def test_a_model_that_was_never_scored_is_shown_without(tmp_path: Path) -> None:
     assert "scores" not in told
 
 
-def test_programs_get_whole_cards_as_one_list() -> None:
-    cards = json.loads(run("models", "wbc-n", "--json"))
-    assert [card["name"] for card in cards] == ["wbc-n"]
+def test_programs_get_whole_cards_as_one_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOODFILM_HOME", str(tmp_path))
+    cards = json.loads(run("models", "--json"))
+    assert [card["name"] for card in cards] == ["wbc-n", "wbc-s"]
     assert cards[0]["sha256"] == read_card("wbc-n").sha256
 
 

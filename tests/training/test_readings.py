@@ -63,13 +63,13 @@ def test_cells_of_which_nothing_is_known_are_not_cut_out(told_by_colour: list[Fi
     assert cut_out([untold]).codes[:, 0].tolist() == [3]
 
 
-def test_nothing_is_learned_from_cells_of_which_nothing_is_known(
+def test_there_is_nothing_to_learn_without_a_type_or_an_attribute(
     told_by_colour: list[Field], network: AttriDet
 ) -> None:
-    field = told_by_colour[0]
-    untold = replace(field, cells=Cells(field.cells.boxes))
-    with pytest.raises(UserError, match="nothing to learn"):
-        teach_readings(network, cut_out([untold]), QUICK)
+    untold = replace(told_by_colour[0], cells=Cells(told_by_colour[0].cells.boxes))
+    for fields in ([untold], []):
+        with pytest.raises(UserError, match="nothing to learn"):
+            teach_readings(network, cut_out(fields), QUICK)
 
 
 def test_types_and_attributes_are_learned_and_nothing_else_changes(

@@ -28,7 +28,8 @@ class Boxed(NamedTuple):
 
 def cut_out(fields: Sequence[Field]) -> Boxed:
     """Cut out the cells whose type or any attribute is known."""
-    patches, codes = [torch.empty(0, 3, PATCH, PATCH, dtype=torch.uint8)], []
+    patches = [torch.empty(0, 3, PATCH, PATCH, dtype=torch.uint8)]
+    codes = []
     for field in fields:
         cells = kept(field.cells)
         known = np.column_stack((cells.codes, cells.attributes))
@@ -36,4 +37,4 @@ def cut_out(fields: Sequence[Field]) -> Boxed:
         codes.append(known[rows])
         if rows.any():
             patches.append(cut(read_image(field.path), cells.boxes[rows]))
-    return Boxed(torch.cat(patches), torch.from_numpy(np.concatenate(codes)).long())
+    return Boxed(torch.cat(patches), torch.from_numpy(np.concatenate(codes or [np.empty((0, 1))])).long())

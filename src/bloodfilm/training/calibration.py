@@ -12,13 +12,13 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, logit
 
 from bloodfilm.cells import Field
-from bloodfilm.detection.detector import READ_TOGETHER, Detector
+from bloodfilm.detection.detector import Detector
 from bloodfilm.evaluation.calibration import score_hits
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card
 from bloodfilm.nets.reader import middles
-from bloodfilm.training.boxed import Boxed, cut_out
+from bloodfilm.training.boxed import cut_out
 from bloodfilm.vocabulary import UNKNOWN
 
 LOWEST_FITTED = 0.05
@@ -46,7 +46,7 @@ def calibrate(
     found = [detector.detect(read_image(field.path), LOWEST_FITTED) for field in fields]
     scores, hits = score_hits(found, fields)
     slope, offset = fit_logistic(logit(scores.clip(1e-6, 1 - 1e-6)), hits)
-    temperatures = [fit_temperature(*part) for part in _readings(network, cut_out([*fields, *singles]))]
+    temperatures = [fit_temperature(*part) for part in _readings(network, [*fields, *singles])]
     fold(network, slope, offset, temperatures)
     names = ("class", *card.vocabulary.attribute_names)
     calibration = {"score_slope": slope, "score_offset": offset, **dict(zip(names, temperatures, strict=True))}
@@ -97,11 +97,14 @@ def fold(network: AttriDet, slope: float, offset: float, temperatures: Sequence[
 
 
 @torch.inference_mode()
-def _readings(network: AttriDet, cells: Boxed) -> list[tuple[npt.ArrayLike, npt.ArrayLike]]:
+def _readings(network: AttriDet, fields: Sequence[Field]) -> list[tuple[npt.ArrayLike, npt.ArrayLike]]:
     """Return logits (K, values) and codes (K,) of the cells whose type is known, and so for each attribute."""
-    read = [network.read(part / 255, middles(len(part))) for part in torch.split(cells.patches, READ_TOGETHER)]
-    known = cells.codes != UNKNOWN
-    return [
-        (torch.cat(logits)[k].numpy(), codes[k].numpy())
-        for logits, codes, k in zip(zip(*read, strict=True), cells.codes.T, known.T, strict=True)
-    ]
+    logits, codes = [], []
+    for field in fields:
+        cells = cut_out([field])
+        logits.append(torch.cat(network.read(cells.patches / 255, middles(len(cells.codes))), 1))
+        codes.append(cells.codes)
+    table = torch.cat(codes)
+    parts = torch.split(torch.cat(logits), network.outputs, 1)
+    known = table != UNKNOWN
+    return [(p[k].numpy(), c[k].numpy()) for p, c, k in zip(parts, table.T, known.T, strict=True)]
