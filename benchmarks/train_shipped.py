@@ -4,8 +4,9 @@
     python benchmarks/train_shipped.py wbc-s --readings build/wbc-n/readings-....safetensors
 
 go through all stages: boxes (coarse, then one-size, at all scales and squeezes, in crowds, with red cells and
-platelets), crops (boxes for the WBCAtt crops by that detector), readings (types and attributes of cells cut out of
-fields and crops, or the head of another model; boxes stay), and ship (calibrated on validation fields, with its card).
+platelets), tight (boxes found again in cells cut out of fields), crops (boxes for the WBCAtt crops by that detector),
+readings (types and attributes of cells cut out of fields and crops, or both heads of another model), and ship
+(calibrated on validation fields, with its card).
 Runs unchanged on CPU and CUDA. What was done before is not done again (a training of boxes that was stopped goes on
 where it was); their curves are in ``build/NAME/*/log.csv``.
 """
@@ -27,9 +28,9 @@ from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, save
 from bloodfilm.training.boxed import cut_out
 from bloodfilm.training.finish import finish
+from bloodfilm.training.heads import teach_boxes, teach_readings
 from bloodfilm.training.loop import STATE, train
-from bloodfilm.training.readings import teach_readings
-from bloodfilm.training.settings import ReadingSettings, Settings
+from bloodfilm.training.settings import HeadSettings, Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
 from recipe import STAGES, named, shown, single_cells
@@ -76,24 +77,25 @@ def box_crops(data: Path, weights: str | Path, split: str, out: Path, device: st
     return boxed
 
 
-def teach(detector: str | Path, fields: list[Field], out: Path, device: str) -> Path:
-    """Teach the network at `detector` types and attributes of the cells of `fields`; boxes and scores stay."""
+def teach(what: str, detector: str | Path, fields: list[Field], out: Path, device: str) -> Path:
+    """Teach the network at `detector` ``tight`` boxes, or ``readings``, of the cells of `fields`; its finds stay."""
     network, card = load(detector)
-    weights = out / f"readings-{card.sha256[:8]}.safetensors"
+    weights = out / f"{what}-{card.sha256[:8]}.safetensors"
     if not weights.exists():
-        cells = cut_out(fields)
+        cells = cut_out(fields, every=what == "tight")
         print(f"{weights}: {len(cells.codes)} cells", flush=True)
-        network = teach_readings(network, cells, ReadingSettings(device=device), report)
+        learn = teach_boxes if what == "tight" else teach_readings
+        network = learn(network, cells, HeadSettings(device=device), report)
         save(weights, network, card.model_copy(update={"calibration": {}}))
     return weights
 
 
 def with_readings(detector: str | Path, readings: Path, out: Path) -> Path:
-    """Write the network at `detector` with the head that reads at `readings`."""
+    """Write the network at `detector` with what looks closely at the cells that it finds, as taught at `readings`."""
     (network, card), (other, told) = load(detector), load(readings)
     if told.calibration:
         raise SystemExit(f"{readings} is calibrated already: give the weights that were taught, of the build folder.")
-    network.attributes = other.attributes
+    network.attributes, network.refiner = other.attributes, other.refiner
     taught = {"classes": told.classes, "attributes": told.attributes, "calibration": {}}
     save(out / "with-readings.safetensors", network, card.model_copy(update=taught))
     return out / "with-readings.safetensors"
@@ -140,9 +142,10 @@ def main() -> None:
     if args.readings:
         readings = with_readings(detector, args.readings, out)
     else:
-        boxed = box_crops(args.data, detector, "train", out, args.device)
-        readings = teach(detector, named(fields) + read_coco(boxed), out, args.device)
-    held_out = box_crops(args.data, detector, "val", out, args.device)
+        tight = teach("tight", detector, fields, out, args.device)
+        boxed = box_crops(args.data, tight, "train", out, args.device)
+        readings = teach("readings", tight, named(fields) + read_coco(boxed), out, args.device)
+    held_out = box_crops(args.data, readings, "val", out, args.device)
     ship(args.name, args.data, readings, held_out, args.target / f"{args.name}.safetensors", args.detector)
 
 

@@ -18,6 +18,7 @@ from bloodfilm.errors import CheckpointError, DeviceError, PictureError, UserErr
 from bloodfilm.nets.attridet import MIN_READ_SCORE, AttriDet, with_auxiliary
 from bloodfilm.nets.checkpoint import Card, Stain, load, save
 from bloodfilm.nets.reader import cut, middles
+from bloodfilm.nets.refiner import STEP
 from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
 
 NUCLEOLUS = LLD.attribute_names.index("nucleolus")
@@ -353,3 +354,42 @@ def test_boxes_outside_and_pictures_too_large_are_refused(detector: Detector, pi
     with pytest.raises(UserError, match="too many"):
         detector.read_boxes(np.zeros((5000, 10), np.uint8), [[0, 0, 5, 5]])
     assert len(detector.read_boxes(picture, [])) == 0
+
+
+def refining(detector: Detector, left: float, up: float, right: float, down: float) -> Detector:
+    """Return a copy whose refiner moves the sides of every box by so many widths and heights."""
+    detector = copy.copy(detector)
+    detector.network = copy.deepcopy(detector.network)
+    with torch.no_grad():
+        detector.network.refiner.last.bias.copy_(torch.tensor([left, up, right, down]) / STEP)
+    return detector
+
+
+@pytest.mark.parametrize("tile", [None, 64])
+def test_boxes_are_moved_as_the_refiner_says_and_cut_at_the_edge(
+    detector: Detector, picture: np.ndarray, tile: int | None
+) -> None:
+    plain = detector.detect(picture, 0.2, tile)
+    tight = refining(detector, 0.1, -0.2, 0.1, -0.2).detect(picture, 0.2, tile)
+    wanted = plain.boxes + np.tile(plain.boxes[:, 2:] - plain.boxes[:, :2], 2) * [0.1, -0.2, 0.1, -0.2]
+    wanted = wanted.clip(0, np.array([120, 96] * 2))
+    assert len(tight) > 10
+    for box, score in zip(tight.boxes, tight.scores, strict=True):
+        np.testing.assert_allclose(box, wanted[plain.scores == score][0], atol=1e-3)
+
+
+def test_a_box_of_which_nothing_would_be_left_stays(detector: Detector, picture: np.ndarray) -> None:
+    plain, gone = (each.detect(picture, 0.2) for each in (detector, refining(detector, 1, 0, -1, 0)))
+    np.testing.assert_array_equal(plain.boxes, gone.boxes)
+
+
+def test_boxes_that_come_to_lie_on_each_other_are_one_cell(detector: Detector, picture: np.ndarray) -> None:
+    plain, wide = (each.detect(picture, 0.2) for each in (detector, refining(detector, -99, -99, 99, 99)))
+    assert len(plain) > 1
+    assert wide.boxes.tolist() == [[0, 0, 120, 96]]
+    assert wide.scores[0] == plain.scores[0]
+
+
+def test_boxes_that_somebody_drew_are_not_moved(detector: Detector, picture: np.ndarray) -> None:
+    boxes = np.array([[10, 10, 50, 50], [11, 12, 50, 50]], np.float32)
+    np.testing.assert_array_equal(refining(detector, 0.1, 0.1, 0.1, 0.1).read_boxes(picture, boxes).boxes, boxes)

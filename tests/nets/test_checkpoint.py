@@ -120,6 +120,14 @@ def test_weights_of_another_size_are_refused_by_the_first_that_does_not_fit(tmp_
         load(path)
 
 
+def test_weights_made_before_there_was_a_refiner_leave_boxes_as_they_are(tmp_path: Path, checkpoint: Path) -> None:
+    old = {name: tensor for name, tensor in load_file(checkpoint).items() if not name.startswith("refiner.")}
+    save_file(old, tmp_path / "old.safetensors", {"bloodfilm": Card(name="old").to_json()})
+    network, _ = load(tmp_path / "old.safetensors")
+    rois = torch.tensor([[0, 10.0, 10.0, 40.0, 50.0]])
+    assert network.refiner(torch.rand(1, 3, 64, 64), rois).tolist() == [[0, 0, 0, 0]]
+
+
 def test_missing_and_further_weights_are_refused(tmp_path: Path, checkpoint: Path) -> None:
     tensors = load_file(checkpoint)
     tensors["further"] = tensors.pop("attributes.last.bias")

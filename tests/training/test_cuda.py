@@ -19,10 +19,10 @@ from bloodfilm.nets.checkpoint import load
 from bloodfilm.synth import sample_field
 from bloodfilm.training.augment import TRANSFORMS, Transform
 from bloodfilm.training.boxed import cut_out
+from bloodfilm.training.heads import teach_readings
 from bloodfilm.training.loop import train
 from bloodfilm.training.method import Method
-from bloodfilm.training.readings import teach_readings
-from bloodfilm.training.settings import ReadingSettings, Settings, SparseSettings
+from bloodfilm.training.settings import HeadSettings, Settings, SparseSettings
 from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import Supervised
 
@@ -85,7 +85,7 @@ def test_a_run_begun_on_a_card_goes_on_on_the_processor(
 
 def test_types_and_attributes_are_learned_on_a_card(fields: list[Field], network: AttriDet) -> None:
     losses: list[float] = []
-    settings = ReadingSettings(epochs=10, batch=2, device="cuda")
+    settings = HeadSettings(epochs=10, batch=2, device="cuda")
     taught = teach_readings(network, cut_out(fields), settings, lambda row: losses.append(row["loss"]))
     assert losses[-1] < losses[0]
     assert not next(taught.parameters()).is_cuda

@@ -25,7 +25,7 @@ from bloodfilm.training.settings import Settings
 from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
 
 SCORES = ("ap50", "ap", "recall", "false_per_field")
-LOSSES = ("box", "objectness", "class", "types", "attributes")
+LOSSES = ("box", "objectness", "class", "types", "attributes", "refining")
 
 
 def settings(**changes: Any) -> Settings:

@@ -27,6 +27,7 @@ from bloodfilm.io.images import RGB, as_rgb, read_image
 from bloodfilm.nets.attridet import MIN_READ_SCORE, AttriDet, Found
 from bloodfilm.nets.checkpoint import Card, load
 from bloodfilm.nets.reader import cut, middles
+from bloodfilm.nets.refiner import moved
 from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
 LOWEST_SCORE = 0.001
@@ -161,7 +162,7 @@ class Detector:
             parts = [tile.of(picture) for tile in chunk]
             tables = self._find(parts, min_score, [pixel_size] * len(parts), ruler)
             own = [tile.keep_own(cells.shifted(tile.x0, tile.y0)) for tile, cells in zip(chunk, tables, strict=True)]
-            found += [self._read(picture, cells) for cells in own]
+            found += [self._look_closely(picture, cells) for cells in own]
             if progress:
                 progress(len(found), len(tiles))
         if len(found) == 1 and not ruler:
@@ -244,7 +245,7 @@ class Detector:
         where they do not say it.
         """
         tables = self._find(pictures, min_score, pixel_sizes)
-        return [self._read(picture, cells) for picture, cells in zip(pictures, tables, strict=True)]
+        return [self._look_closely(picture, cells) for picture, cells in zip(pictures, tables, strict=True)]
 
     def _find(
         self,
@@ -339,18 +340,30 @@ class Detector:
         own = self.network.head == "own"
         return cells if own else named(cells, found.classes[mine], found.attributes[mine], self.card)
 
-    def _read(self, picture: RGB, cells: Cells) -> Cells:
-        """Return `cells` with types and attributes as the picture itself shows them, if the head reads from that."""
-        worth = np.flatnonzero(cells.scores >= MIN_READ_SCORE)
-        if self.network.head != "own" or not len(worth):
+    def _look_closely(self, picture: RGB, cells: Cells) -> Cells:
+        """Return `cells` with tighter boxes, and read, if the head does that in the picture; doubles are dropped."""
+        if self.network.head != "own":
             return cells
+        return suppress_overlaps(self._read(picture, cells, tighten=True), MAX_OVERLAP)
+
+    def _read(self, picture: RGB, cells: Cells, tighten: bool = False) -> Cells:
+        """Return `cells` with types and attributes as the picture shows them, their boxes as they are or tighter."""
+        worth = np.flatnonzero(cells.scores >= MIN_READ_SCORE)
+        if not len(worth):
+            return cells
+        boxes = torch.from_numpy(cells.boxes.copy())
         read = torch.zeros(len(cells), sum(self.network.outputs))
         for rows in np.array_split(worth, -(-len(worth) // READ_TOGETHER)):
-            patches = self._as_input(cut(picture, cells.boxes[rows]))
+            patches, rois = self._as_input(cut(picture, cells.boxes[rows])), middles(len(rows)).to(self.device)
             with torch.inference_mode():
-                parts = self.network.read(patches, middles(len(rows)).to(self.device))
+                if tighten:
+                    moves = self.network.refiner(patches, rois)
+                    rois[:, 1:] = moved(rois[:, 1:], moves)
+                    boxes[rows] = moved(boxes[rows], moves.cpu())
+                parts = self.network.read(patches, rois)
             read[rows] = torch.cat([part.softmax(1) for part in parts], 1).cpu()
         classes = self.network.outputs[0]
+        cells = replace(cells, boxes=_within(boxes.numpy(), picture, cells.boxes))
         return named(cells, read[:, :classes], read[:, classes:], self.card)
 
 
@@ -366,6 +379,13 @@ def detect(
     """
     picture = read_image(image) if isinstance(image, str | Path) else image
     return Detector(model, device).detect(picture, **options)
+
+
+def _within(boxes: npt.NDArray[np.float32], picture: RGB, before: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return `boxes` (K, 4) cut at the edges of `picture`; those of which nothing is left as they were `before`."""
+    height, width = picture.shape[:2]
+    inside = boxes.clip(0, np.array([width, height] * 2, np.float32))
+    return np.where((inside[:, 2:] > inside[:, :2]).all(1, keepdims=True), inside, before)
 
 
 def _known(novelty: float) -> float | None:

@@ -13,6 +13,7 @@ from bloodfilm.nets.attributes import AttributeHead
 from bloodfilm.nets.blocks import Conv
 from bloodfilm.nets.novelty import Novelty, describe
 from bloodfilm.nets.reader import CellReader
+from bloodfilm.nets.refiner import BoxRefiner
 from bloodfilm.nets.sizes import Size
 from bloodfilm.nets.yolo import YOLOv5
 from bloodfilm.vocabulary import LLD, Vocabulary
@@ -63,7 +64,8 @@ class Found(NamedTuple):
 class AttriDet(nn.Module):
     """YOLOv5 layout with an attribute head (Rehman et al., MICCAI 2024; Large Leukemia Dataset, MedIA 2025).
 
-    Unlike the published head, our own reads from the picture, and the type of a cell, too, before its attributes.
+    Unlike the published head, our own reads from the picture, and the type of a cell, too, before its attributes; it
+    comes with a `BoxRefiner`, too.
     """
 
     attributes: AttributeHead | CellReader
@@ -78,6 +80,7 @@ class AttriDet(nn.Module):
         self.outputs = [len(vocabulary.classes), *values] if head == "own" else values
         if head == "own":
             self.attributes = CellReader(sum(self.outputs))
+            self.refiner = BoxRefiner()
         elif head != "none":
             self.attributes = AttributeHead(self.detector.tap_channels, sum(values), head == "published")
         self.novelty = Novelty(2 * (self.detector.tap_channels + self.detector.deep_channels))

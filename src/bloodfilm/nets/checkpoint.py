@@ -134,6 +134,8 @@ def load(model: str | Path = DEFAULT_MODEL) -> tuple[AttriDet, Card]:
     expected = network.state_dict()
     with safe_open(path, "pt") as file:
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if not any(name.startswith("refiner.") for name in found):  # made before there was one
+        found |= {name: tensor for name, tensor in expected.items() if name.startswith("refiner.")}
     check_shapes(f"{path} does not fit size {card.size}", expected, found)
     network.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in found.items()})
     return network.eval(), card

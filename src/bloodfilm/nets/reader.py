@@ -34,7 +34,7 @@ class CellReader(nn.Module):
     def __init__(self, outputs: int, width: int = 24, views: tuple[float, ...] = VIEWS) -> None:
         super().__init__()
         self.sides = views
-        self.views = nn.ModuleList(_convolutions(width) for _ in views)
+        self.views = nn.ModuleList(convolutions(width) for _ in views)
         self.hidden = nn.Linear(len(views) * 8 * width, 256)
         self.last = nn.Linear(256, outputs)
         self.drop = nn.Dropout(0.3)
@@ -47,8 +47,8 @@ class CellReader(nn.Module):
     def read(self, crops: Sequence[Tensor]) -> Tensor:
         """Return logits (K, outputs) of K cells of which `crops`, each (K, 3, 64, 64), are the views."""
         seen = []
-        for crop, convolutions in zip(crops, self.views, strict=True):
-            maps = convolutions(crop.contiguous(memory_format=torch.channels_last))
+        for crop, layers in zip(crops, self.views, strict=True):
+            maps = layers(crop.contiguous(memory_format=torch.channels_last))
             seen += [maps.mean((2, 3)), maps.amax((2, 3))]
         hidden = nn.functional.silu(self.hidden(self.drop(torch.cat(seen, 1))))
         return self.last(self.drop(hidden))  # type: ignore[no-any-return]
@@ -87,7 +87,7 @@ def look(images: Tensor, rois: Tensor, side: float, pixels: int = SIDE) -> Tenso
     return roi_align(images, view, pixels, sampling_ratio=2, aligned=True)  # type: ignore[no-any-return]
 
 
-def _convolutions(width: int) -> nn.Sequential:
+def convolutions(width: int) -> nn.Sequential:
     """Return four halvings of the side, to 4 * `width` channels."""
     channels = (3, width, width, 2 * width, 2 * width, 4 * width, 4 * width, 4 * width, 4 * width)
     steps = zip(channels, channels[1:], (2, 1) * 4, strict=False)

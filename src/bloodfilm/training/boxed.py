@@ -1,4 +1,4 @@
-"""Labelled cells, each cut out of its picture, to learn their readings from or to judge them by."""
+"""Labelled cells, each cut out of its picture, to learn readings and boxes from or to judge readings by."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Boxed(NamedTuple):
     codes: Tensor
 
 
-def cut_out(fields: Sequence[Field]) -> Boxed:
-    """Cut out the cells whose type or any attribute is known."""
+def cut_out(fields: Sequence[Field], every: bool = False) -> Boxed:
+    """Cut out the cells whose type or any attribute is known, or `every` one, to learn boxes from."""
     patches = [torch.empty(0, 3, PATCH, PATCH, dtype=torch.uint8)]
     codes = []
     for field in fields:
         cells = kept(field.cells)
         known = np.column_stack((cells.codes, cells.attributes))
-        rows = (known != UNKNOWN).any(1)
+        rows = (known != UNKNOWN).any(1) | every
         codes.append(known[rows])
         if rows.any():
             patches.append(cut(read_image(field.path), cells.boxes[rows]))

@@ -39,8 +39,8 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class ReadingSettings:
-    """How to teach types and attributes from cells that are cut out."""
+class HeadSettings:
+    """How to teach a head from cells that are cut out."""
 
     epochs: int = 40
     batch: int = 64

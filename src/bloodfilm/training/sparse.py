@@ -21,7 +21,7 @@ from bloodfilm.training.losses import Guess, detection_losses, known
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.settings import Settings, SparseSettings
 from bloodfilm.training.similarity import compare, triplet_loss
-from bloodfilm.training.supervised import reading_losses
+from bloodfilm.training.supervised import reading_losses, refining_loss
 from bloodfilm.training.teacher import Teacher, measure, unmeasured
 
 
@@ -68,7 +68,7 @@ class Sparse(Method):
         network, targets = step.network, step.targets
         features = network.detector(step.images)
         masks = known(targets, [level.shape for level in features.levels], 1 + network.detector.detect.auxiliary)
-        readings = reading_losses(network, step.images, targets)
+        readings = reading_losses(network, step.images, targets) | refining_loss(network, step.images, targets)
         trust = torch.ones_like(targets.boxes[:, 0])
         zero = features.neck.new_zeros((), dtype=torch.float32)
         readings["triplet"] = zero

@@ -12,12 +12,13 @@ from bloodfilm.errors import UserError
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.reader import PATCH, REACH
+from bloodfilm.nets.refiner import moved
 from bloodfilm.training.boxed import cut_out
-from bloodfilm.training.readings import teach_readings
-from bloodfilm.training.settings import ReadingSettings
+from bloodfilm.training.heads import teach_boxes, teach_readings
+from bloodfilm.training.settings import HeadSettings
 from bloodfilm.vocabulary import LLD, UNKNOWN
 
-QUICK = ReadingSettings(epochs=20, batch=4, device="cpu")
+QUICK = HeadSettings(epochs=20, batch=4, device="cpu")
 PALE, DARK = (200, 160, 190), (90, 50, 140)
 
 
@@ -61,6 +62,7 @@ def test_cells_of_which_nothing_is_known_are_not_cut_out(told_by_colour: list[Fi
     field = told_by_colour[0]
     untold = replace(field, cells=Cells(field.cells.boxes, codes=[UNKNOWN, 3]))
     assert cut_out([untold]).codes[:, 0].tolist() == [3]
+    assert cut_out([untold], every=True).codes[:, 0].tolist() == [UNKNOWN, 3]
 
 
 def test_there_is_nothing_to_learn_without_a_type_or_an_attribute(
@@ -70,6 +72,8 @@ def test_there_is_nothing_to_learn_without_a_type_or_an_attribute(
     for fields in ([untold], []):
         with pytest.raises(UserError, match="nothing to learn"):
             teach_readings(network, cut_out(fields), QUICK)
+    with pytest.raises(UserError, match="no cell"):
+        teach_boxes(network, cut_out([], every=True), QUICK)
 
 
 def test_types_and_attributes_are_learned_and_nothing_else_changes(
@@ -98,3 +102,19 @@ def test_the_same_seed_teaches_the_same(told_by_colour: list[Field], network: At
     )
     assert torch.equal(one, other)
     assert not torch.equal(one, third)
+
+
+def test_boxes_are_learned_and_nothing_else_changes(told_by_colour: list[Field], network: AttriDet) -> None:
+    taught = teach_boxes(network, cut_out(told_by_colour, every=True), replace(QUICK, epochs=40)).eval()
+    before, after = network.state_dict(), taught.state_dict()
+    assert {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])} == {"refiner"}
+    missed, left = [], []
+    for field in told_by_colour:
+        true = torch.from_numpy(field.cells.boxes)
+        found = moved(true, torch.tensor([0.1, -0.1, 0.1, 0.05]).expand(len(true), 4))
+        picture = torch.from_numpy(read_image(field.path)).permute(2, 0, 1)[None] / 255
+        with torch.inference_mode():
+            moves = taught.refiner(picture, torch.cat((torch.zeros(len(found), 1), found), 1))
+        missed.append((found - true).abs().mean())
+        left.append((moved(found, moves) - true).abs().mean())
+    assert torch.stack(left).mean() < 0.5 * torch.stack(missed).mean()
