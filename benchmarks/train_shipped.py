@@ -33,7 +33,7 @@ from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.settings import HeadSettings, Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
-from recipe import STAGES, named, shown, single_cells
+from recipe import STAGES, named, shown, single_cells, to_refine_by
 
 
 def report(row: dict[str, float]) -> None:
@@ -142,7 +142,7 @@ def main() -> None:
     if args.readings:
         readings = with_readings(detector, args.readings, out)
     else:
-        tight = teach("tight", detector, fields, out, args.device)
+        tight = teach("tight", detector, to_refine_by(fields), out, args.device)
         boxed = box_crops(args.data, tight, "train", out, args.device)
         readings = teach("readings", tight, named(fields) + read_coco(boxed), out, args.device)
     held_out = box_crops(args.data, readings, "val", out, args.device)
