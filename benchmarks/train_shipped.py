@@ -25,7 +25,7 @@ from bloodfilm import Field
 from bloodfilm.detection.detector import Detector
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.checkpoint import load, save
+from bloodfilm.nets.checkpoint import load, read_card, save
 from bloodfilm.training.boxed import cut_out
 from bloodfilm.training.finish import finish
 from bloodfilm.training.heads import teach_boxes, teach_readings
@@ -42,6 +42,9 @@ def report(row: dict[str, float]) -> None:
 
 def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
     """Train, or go on training, in `out`; return the weights of the last epoch."""
+    log = out / "log.csv"
+    if log.exists() and len(log.read_text().splitlines()) > settings.epochs:
+        return out / "last.safetensors"
     print(f"{out}: {len(fields)} pictures, {settings.epochs} epochs", flush=True)
     train(
         fields,
@@ -57,7 +60,7 @@ def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
 
 def box_crops(data: Path, weights: str | Path, split: str, out: Path, device: str = "auto") -> Path:
     """Give each WBCAtt crop the box found nearest its centre, once; crops without a sure one are left out."""
-    boxed = out / f"crops-{split}-boxed.json"
+    boxed = out / f"crops-{split}-{read_card(weights).sha256[:8]}.json"
     if boxed.exists():
         return boxed
     detector = Detector(weights, device)
@@ -78,7 +81,7 @@ def box_crops(data: Path, weights: str | Path, split: str, out: Path, device: st
 
 
 def teach(what: str, detector: str | Path, fields: list[Field], out: Path, device: str) -> Path:
-    """Teach the network at `detector` ``tight`` boxes, or ``readings``, of the cells of `fields`; its finds stay."""
+    """Teach the network at `detector` ``tight`` boxes, or ``readings``, of the cells of `fields`."""
     network, card = load(detector)
     weights = out / f"{what}-{card.sha256[:8]}.safetensors"
     if not weights.exists():
@@ -95,6 +98,8 @@ def with_readings(detector: str | Path, readings: Path, out: Path) -> Path:
     (network, card), (other, told) = load(detector), load(readings)
     if told.calibration:
         raise SystemExit(f"{readings} is calibrated already: give the weights that were taught, of the build folder.")
+    if not other.refiner.last.weight.any():
+        raise SystemExit(f"{readings} was taught before boxes were refined: teach it again.")
     network.attributes, network.refiner = other.attributes, other.refiner
     taught = {"classes": told.classes, "attributes": told.attributes, "calibration": {}}
     save(out / "with-readings.safetensors", network, card.model_copy(update=taught))
@@ -124,9 +129,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build"))
     parser.add_argument("--target", type=Path, default=WEIGHTS, help="Folder for the finished model.")
     parser.add_argument(
-        "--detector", type=Path, help="Weights whose boxes and scores stay as they are: the first stages are left out."
+        "--detector", type=Path, help="Weights that find and score cells: the first stages are left out."
     )
-    parser.add_argument("--readings", type=Path, help="Weights whose head reads types and attributes: none is taught.")
+    parser.add_argument("--readings", type=Path, help="Weights that refine boxes and read: neither is taught.")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     if not (args.data / "train.json").exists():

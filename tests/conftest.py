@@ -108,6 +108,7 @@ def network() -> AttriDet:
         rois = torch.stack((corner // 16, corner, corner, corner + 12, corner + 20), 1)
         network.detector(images)
         network.attributes(images, rois)
+        network.refiner(images, rois)
         for norm in norms:
             norm.momentum = 0.03
         for conv in network.detector.detect.m:

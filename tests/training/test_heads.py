@@ -76,6 +76,13 @@ def test_there_is_nothing_to_learn_without_a_type_or_an_attribute(
         teach_boxes(network, cut_out([], every=True), QUICK)
 
 
+def test_an_imported_head_is_not_taught(told_by_colour: list[Field]) -> None:
+    cells = cut_out(told_by_colour[:1])
+    for teach in (teach_readings, teach_boxes):
+        with pytest.raises(UserError, match="imported"):
+            teach(AttriDet("n", head="published"), cells, QUICK)
+
+
 def test_types_and_attributes_are_learned_and_nothing_else_changes(
     told_by_colour: list[Field], network: AttriDet
 ) -> None:

@@ -142,6 +142,14 @@ def test_a_finished_run_is_not_overwritten(fields: list[Field], two_epochs: Path
     assert {path.name: path.read_bytes() for path in two_epochs.iterdir()} == before
 
 
+def test_a_run_begun_by_another_version_is_not_resumed(fields: list[Field], two_epochs: Path, tmp_path: Path) -> None:
+    state = torch.load(two_epochs / "state.pt")
+    state["network"] = {name: t for name, t in state["network"].items() if not name.startswith("refiner.")}
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(UserError, match="begun by another version"):
+        train(fields, fields[:2], tmp_path, settings(), resume=True)
+
+
 def test_a_run_that_was_never_begun_cannot_be_resumed(fields: list[Field], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run to resume"):
         train(fields, fields[:2], tmp_path, settings(), resume=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ ONLY_MEASURED = 1.0
 """Lowest score of a search that is for red cells alone."""
 
 READ_TOGETHER = 64
-"""Cells whose types and attributes are read in one pass."""
+"""Cells that are looked at closely in one pass."""
 
 MAX_LOOKS = 3
 """How often a picture is searched, at most, until its red cells are as large as the network knows them."""
@@ -341,30 +341,36 @@ class Detector:
         return cells if own else named(cells, found.classes[mine], found.attributes[mine], self.card)
 
     def _look_closely(self, picture: RGB, cells: Cells) -> Cells:
-        """Return `cells` with tighter boxes, and read, if the head does that in the picture; doubles are dropped."""
-        if self.network.head != "own":
-            return cells
-        return suppress_overlaps(self._read(picture, cells, tighten=True), MAX_OVERLAP)
+        """Return `cells` with tighter boxes, and read, if the network does that in the picture itself."""
+        return self._read(picture, self._refine(picture, cells)) if self.network.head == "own" else cells
 
-    def _read(self, picture: RGB, cells: Cells, tighten: bool = False) -> Cells:
-        """Return `cells` with types and attributes as the picture shows them, their boxes as they are or tighter."""
-        worth = np.flatnonzero(cells.scores >= MIN_READ_SCORE)
-        if not len(worth):
-            return cells
+    @torch.inference_mode()
+    def _refine(self, picture: RGB, cells: Cells) -> Cells:
+        """Return `cells` with tighter boxes; of those that then lie on each other, the best one."""
         boxes = torch.from_numpy(cells.boxes.copy())
+        for rows, patches, rois in self._patches(picture, cells):
+            boxes[rows] = moved(boxes[rows], self.network.refiner(patches, rois).cpu())
+        height, width = picture.shape[:2]
+        inside = boxes.numpy().clip(0, np.array([width, height] * 2, np.float32))
+        solid = (inside[:, 2:] - inside[:, :2] > 1).all(1, keepdims=True)
+        return suppress_overlaps(replace(cells, boxes=np.where(solid, inside, cells.boxes)), MAX_OVERLAP)
+
+    @torch.inference_mode()
+    def _read(self, picture: RGB, cells: Cells) -> Cells:
+        """Return `cells` with types and attributes as the picture itself shows them."""
         read = torch.zeros(len(cells), sum(self.network.outputs))
-        for rows in np.array_split(worth, -(-len(worth) // READ_TOGETHER)):
-            patches, rois = self._as_input(cut(picture, cells.boxes[rows])), middles(len(rows)).to(self.device)
-            with torch.inference_mode():
-                if tighten:
-                    moves = self.network.refiner(patches, rois)
-                    rois[:, 1:] = moved(rois[:, 1:], moves)
-                    boxes[rows] = moved(boxes[rows], moves.cpu())
-                parts = self.network.read(patches, rois)
+        for rows, patches, rois in self._patches(picture, cells):
+            parts = self.network.read(patches, rois)
             read[rows] = torch.cat([part.softmax(1) for part in parts], 1).cpu()
         classes = self.network.outputs[0]
-        cells = replace(cells, boxes=_within(boxes.numpy(), picture, cells.boxes))
         return named(cells, read[:, :classes], read[:, classes:], self.card)
+
+    def _patches(self, picture: RGB, cells: Cells) -> Iterator[tuple[npt.NDArray[np.int64], Tensor, Tensor]]:
+        """Yield rows of the cells that are worth a look, a few at once, cut out, and where on that their boxes are."""
+        worth = np.flatnonzero(cells.scores >= MIN_READ_SCORE)
+        for first in range(0, len(worth), READ_TOGETHER):
+            rows = worth[first : first + READ_TOGETHER]
+            yield rows, self._as_input(cut(picture, cells.boxes[rows])), middles(len(rows)).to(self.device)
 
 
 def detect(
@@ -379,13 +385,6 @@ def detect(
     """
     picture = read_image(image) if isinstance(image, str | Path) else image
     return Detector(model, device).detect(picture, **options)
-
-
-def _within(boxes: npt.NDArray[np.float32], picture: RGB, before: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return `boxes` (K, 4) cut at the edges of `picture`; those of which nothing is left as they were `before`."""
-    height, width = picture.shape[:2]
-    inside = boxes.clip(0, np.array([width, height] * 2, np.float32))
-    return np.where((inside[:, 2:] > inside[:, :2]).all(1, keepdims=True), inside, before)
 
 
 def _known(novelty: float) -> float | None:

@@ -45,7 +45,7 @@ def teach_readings(
     Raises
     ------
     UserError
-        If there is no cell.
+        If there is no cell, or the head is not our own.
     """
     if not len(cells.codes):
         raise UserError("No cell of these fields has a type or an attribute: there is nothing to learn.")
@@ -53,7 +53,7 @@ def teach_readings(
     def loss(logits: Tensor, seen: Tensor, codes: Tensor) -> Tensor:
         return reading_loss(torch.split(logits, network.outputs, 1), codes)
 
-    network = copy.deepcopy(network).cpu()
+    network = _own(network)
     taught = _taught(lambda: CellReader(sum(network.outputs)), cells, loss, settings, report)
     network.attributes.load_state_dict(taught.state_dict())
     return network
@@ -73,9 +73,16 @@ def teach_boxes(
         true = middles(len(seen))[:, 1:].to(seen)
         return complete_box_iou_loss(moved(seen, moves), true, "mean")  # type: ignore[no-any-return]
 
-    network = copy.deepcopy(network).cpu()
+    network = _own(network)
     network.refiner.load_state_dict(_taught(BoxRefiner, cells, loss, settings, report).state_dict())
     return network
+
+
+def _own(network: AttriDet) -> AttriDet:
+    """Return a copy of `network` in memory; raise `UserError` if it does not look at cells in the picture."""
+    if network.head != "own":
+        raise UserError("This model is an imported one, whose head reads the detector's maps: cells teach it nothing.")
+    return copy.deepcopy(network).cpu()
 
 
 def _taught(
@@ -134,6 +141,6 @@ def _views(patches: Tensor, sides: tuple[float, ...], generator: torch.Generator
     if not as_taken:
         state = generator.get_state()
         for place, view in enumerate(views):
-            generator.set_state(state)  # both views changed alike
+            generator.set_state(state)  # all views changed alike
             views[place] = disturb(view, generator)
     return views, rois[:, 1:]

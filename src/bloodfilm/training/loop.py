@@ -333,6 +333,8 @@ class _Run:
             begun = state["settings"].get(name, value)
             if begun != value:
                 raise UserError(f"{self.out} was begun with {name} {begun}, not {value}; resume it with the same.")
+        if state["network"].keys() != self.network.state_dict().keys():
+            raise UserError(f"{self.out} was begun by another version of bloodfilm: begin anew, in another folder.")
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
         self.method.load_state_dict(state.get("method", {}))
