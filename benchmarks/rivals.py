@@ -11,6 +11,7 @@ of torchvision with a MobileNetV3-large backbone, AdamW and flips.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from bloodfilm import Cells, Field, read_coco, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
 from bloodfilm.detection.devices import resolve_device
 from bloodfilm.detection.letterbox import fit, resize
+from bloodfilm.io.files import replacing
 from recipe import STAGES, shown
 
 os.environ.setdefault("YOLO_OFFLINE", "true")
@@ -102,25 +104,35 @@ def retinanet() -> RetinaNet:
 def train_retinanet(
     fields: Sequence[Field], validation: Sequence[Field], out: Path, epochs: int, image_size: int, seed: int
 ) -> Path:
+    """Train, or go on training, and return the weights of the last epoch, with all that is needed to go on."""
     torch.manual_seed(seed)
-    device = resolve_device()
+    device, last = resolve_device(), out / "last.pt"
     model = retinanet().to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.02)
-    batches = [batch for _ in range(epochs) for batch in torch.randperm(len(fields)).split(8)]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=len(batches), pct_start=0.1)
-    for batch in batches:
-        samples = [_sample(fields[row], image_size, device) for row in batch]
-        images, targets = zip(*samples, strict=True)
-        with torch.autocast(device.type, torch.bfloat16):
-            losses = model(list(images), list(targets))
-        torch.stack(list(losses.values())).sum().backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
+    steps = epochs * math.ceil(len(fields) / 8)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps, pct_start=0.1)
+    parts, done = {"model": model, "optimizer": optimizer, "schedule": schedule}, 0
+    if last.exists():
+        saved = torch.load(last, map_location=device, weights_only=True)
+        done = saved["epochs"]
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
     out.mkdir(parents=True, exist_ok=True)
-    torch.save({"state": model.state_dict(), "image_size": image_size}, out / "last.pt")
-    return out / "last.pt"
+    for epoch in range(done, epochs):
+        torch.manual_seed(seed * 10_007 + epoch)
+        for batch in torch.randperm(len(fields)).split(8):
+            images, targets = zip(*(_sample(fields[row], image_size, device) for row in batch), strict=True)
+            with torch.autocast(device.type, torch.bfloat16):
+                losses = model(list(images), list(targets))
+            torch.stack(list(losses.values())).sum().backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+        states = {name: part.state_dict() for name, part in parts.items()}
+        with replacing(last) as temporary:
+            torch.save({**states, "epochs": epoch + 1, "image_size": image_size}, temporary)
+    return last
 
 
 FLIPS = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), v2.ToDtype(torch.float32, scale=True)])
@@ -143,7 +155,7 @@ def find_with_retinanet(weights: Path) -> Find:
     saved = torch.load(weights, map_location="cpu", weights_only=True)
     device = resolve_device()
     model = retinanet().to(device).eval()
-    model.load_state_dict(saved["state"])
+    model.load_state_dict(saved["model"])
 
     @torch.inference_mode()
     def find(field: Field) -> Cells:
