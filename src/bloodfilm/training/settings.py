@@ -101,5 +101,7 @@ FEW_REGIONS = SparseSettings(collage=(0.5, 0.5), quiet=0.5)
 
 def for_people(init: str | None, image_size: int, **changes: Any) -> Settings:
     """Return settings for a few labelled patches, of use within minutes on two processor cores, with `changes`."""
-    few = Settings(init=init, image_size=image_size, epochs=12, batch=4, learning_rate=5e-4, warm_up=0.5)
+    few = Settings(
+        init=init, image_size=image_size, epochs=12, batch=4, learning_rate=5e-4, warm_up=0.5, scale=(0.5, 2.0)
+    )
     return replace(few, **changes)
