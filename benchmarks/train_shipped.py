@@ -42,9 +42,6 @@ def report(row: dict[str, float]) -> None:
 
 def run(fields: list[Field], data: Path, out: Path, settings: Settings) -> Path:
     """Train, or go on training, in `out`; return the weights of the last epoch."""
-    log = out / "log.csv"
-    if log.exists() and len(log.read_text().splitlines()) > settings.epochs:
-        return out / "last.safetensors"
     print(f"{out}: {len(fields)} pictures, {settings.epochs} epochs", flush=True)
     train(
         fields,

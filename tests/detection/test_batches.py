@@ -6,18 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-import torch
 from PIL import Image
 
 from bloodfilm.detection.batches import detect_files
 from bloodfilm.detection.detector import Detector
 from bloodfilm.errors import PictureError, UserError
 from bloodfilm.io.images import read_image
-
-
-@pytest.fixture(scope="module")
-def detector(checkpoint: Path) -> Detector:
-    return Detector(checkpoint, "cpu", torch.float32)
 
 
 @pytest.fixture

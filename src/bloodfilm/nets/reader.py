@@ -24,7 +24,23 @@ REACH, PATCH = 3.6, 240
 """Side of what is cut out for a cell, in sides of its box and in pixels: the widest view, of a box that is shaken."""
 
 
-class CellReader(nn.Module):
+class CloseUp(nn.Module):
+    """A head that looks at cells in the picture itself, in views `sides` times as wide as their boxes."""
+
+    sides: tuple[float, ...]
+    last: nn.Linear
+
+    def forward(self, images: Tensor, rois: Tensor) -> Tensor:
+        """Return what `read` says of `rois` (K, 5): index in `images` (B, 3, H, W), x0, y0, x1, y1 in pixels."""
+        whole = images.float()
+        return self.read([look(whole, rois, side).to(self.last.weight.dtype) for side in self.sides])
+
+    def read(self, crops: Sequence[Tensor]) -> Tensor:
+        """Return what there is to say of K cells of which `crops`, each (K, 3, 64, 64), are the views."""
+        raise NotImplementedError
+
+
+class CellReader(CloseUp):
     """Two views of each cell, cut from the picture, through convolutions of their own and two linear layers.
 
     The near one shows nucleus and cytoplasm as finely as the picture does, which a detector's maps at strides 4 and 8
@@ -39,13 +55,8 @@ class CellReader(nn.Module):
         self.last = nn.Linear(256, outputs)
         self.drop = nn.Dropout(0.3)
 
-    def forward(self, images: Tensor, rois: Tensor) -> Tensor:
-        """Return logits (K, outputs) of `rois` (K, 5): index in `images` (B, 3, H, W), x0, y0, x1, y1 in pixels."""
-        whole = images.float()
-        return self.read([look(whole, rois, side).to(self.last.weight.dtype) for side in self.sides])
-
     def read(self, crops: Sequence[Tensor]) -> Tensor:
-        """Return logits (K, outputs) of K cells of which `crops`, each (K, 3, 64, 64), are the views."""
+        """Return logits (K, outputs) of K cells."""
         seen = []
         for crop, layers in zip(crops, self.views, strict=True):
             maps = layers(crop.contiguous(memory_format=torch.channels_last))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bloodfilm.nets.blocks import Conv
-from bloodfilm.nets.reader import SIDE, convolutions, look
+from bloodfilm.nets.reader import SIDE, CloseUp, convolutions
 
 VIEWS = (1.6,)
 """Side of what is looked at, in sides of the box: all of a cell whose box is too small, and what is beside it."""
@@ -17,7 +17,7 @@ STEP = 0.1
 """What an output of 1 moves a side by, in widths or heights of the box."""
 
 
-class BoxRefiner(nn.Module):
+class BoxRefiner(CloseUp):
     """One view of each cell, cut from the picture, through convolutions of its own and two linear layers.
 
     As in cascaded detectors (Cai and Vasconcelos, Cascade R-CNN, CVPR 2018) a box is found once more, in a picture of
@@ -35,17 +35,11 @@ class BoxRefiner(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, images: Tensor, rois: Tensor) -> Tensor:
+    def read(self, crops: Sequence[Tensor]) -> Tensor:
         """Return how far the left, upper, right and lower side of each box are to be moved (K, 4).
 
-        In widths or heights of the box, to the right or down, of `rois` (K, 5) in `images` (B, 3, H, W), as
-        `CellReader` takes them.
+        In widths or heights of the box, to the right or down.
         """
-        whole = images.float()
-        return self.read([look(whole, rois, side).to(self.last.weight.dtype) for side in self.sides])
-
-    def read(self, crops: Sequence[Tensor]) -> Tensor:
-        """Return the same of K cells of which `crops`, one of (K, 3, 64, 64), are the view."""
         (crop,) = crops
         maps = self.convolutions(crop.contiguous(memory_format=torch.channels_last)).flatten(1)
         hidden = nn.functional.silu(self.hidden(self.drop(maps)))

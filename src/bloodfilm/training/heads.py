@@ -14,7 +14,7 @@ from torchvision.ops import complete_box_iou_loss
 from bloodfilm.detection.devices import fastest_precision, resolve_device
 from bloodfilm.errors import UserError
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.reader import PATCH, CellReader, look, middles
+from bloodfilm.nets.reader import PATCH, CellReader, CloseUp, look, middles
 from bloodfilm.nets.refiner import BoxRefiner, moved
 from bloodfilm.training.augment import disturb, turned
 from bloodfilm.training.average import Average
@@ -86,12 +86,12 @@ def _own(network: AttriDet) -> AttriDet:
 
 
 def _taught(
-    begin: Callable[[], CellReader | BoxRefiner],
+    begin: Callable[[], CloseUp],
     cells: Boxed,
     loss: Loss,
     settings: HeadSettings | None,
     report: Report | None,
-) -> CellReader | BoxRefiner:
+) -> CloseUp:
     """Return the average of the head that `begin` gives, while it learns."""
     settings = settings or HeadSettings()
     device = resolve_device(settings.device)
