@@ -17,6 +17,12 @@ from bloodfilm.nets.refiner import STEP
 from bloodfilm.vocabulary import LLD, Vocabulary
 
 
+@pytest.fixture
+def picture() -> np.ndarray:
+    """A picture that tiles of 64 px cover with two rows of three."""
+    return np.random.default_rng(0).integers(0, 256, (96, 120, 3), dtype=np.uint8)
+
+
 @pytest.mark.parametrize("head", ["own", "exact", "none"])
 def test_boxes_that_were_found_are_read_as_they_were_found(detector: Detector, picture: np.ndarray, head: str) -> None:
     if head != "own":

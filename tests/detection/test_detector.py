@@ -26,6 +26,12 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
+@pytest.fixture
+def picture() -> np.ndarray:
+    """A picture that tiles of 64 px cover with two rows of three."""
+    return noise(96, 120)
+
+
 def assert_close(a: Cells, b: Cells) -> None:
     np.testing.assert_allclose(a.boxes, b.boxes, atol=0.05)
     np.testing.assert_allclose(a.scores, b.scores, atol=5e-3)
