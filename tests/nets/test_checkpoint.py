@@ -128,6 +128,18 @@ def test_weights_made_before_there_was_a_refiner_leave_boxes_as_they_are(tmp_pat
     assert network.refiner(torch.rand(1, 3, 64, 64), rois).tolist() == [[0, 0, 0, 0]]
 
 
+@torch.inference_mode()
+def test_weights_made_before_details_were_looked_at_read_as_they_did(tmp_path: Path, checkpoint: Path) -> None:
+    weights = load_file(checkpoint)
+    assert not weights["attributes.noticed.weight"].any()
+    later = "attributes.details.", "attributes.noticed."
+    old = {name: tensor for name, tensor in weights.items() if not name.startswith(later)}
+    save_file(old, tmp_path / "old.safetensors", {"bloodfilm": Card(name="old").to_json()})
+    images, rois = torch.rand(1, 3, 64, 64), torch.tensor([[0, 10.0, 10.0, 40.0, 50.0]])
+    now, before = (load(path)[0].read(images, rois) for path in (checkpoint, tmp_path / "old.safetensors"))
+    assert all(torch.equal(one, other) for one, other in zip(now, before, strict=True))
+
+
 def test_missing_and_further_weights_are_refused(tmp_path: Path, checkpoint: Path) -> None:
     tensors = load_file(checkpoint)
     tensors["further"] = tensors.pop("attributes.last.bias")

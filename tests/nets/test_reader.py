@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bloodfilm.nets.reader import SIDE, CellReader, cut, middles
 
@@ -63,6 +65,16 @@ def test_a_cell_magnified_is_the_same_cell(reader: CellReader) -> None:
     large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
     roi = torch.tensor([[0.0, 72, 72, 120, 120]])
     torch.testing.assert_close(reader(large, roi * 2), reader(small, roi), atol=0.05, rtol=0.05)
+
+
+@torch.inference_mode()
+def test_details_change_what_is_said_once_they_are_noticed(reader: CellReader, images: Tensor) -> None:
+    other = copy.deepcopy(reader)
+    other.get_submodule("details").apply(lambda part: [nn.init.normal_(each) for each in part.parameters(False)])
+    before = reader(images, ROIS)
+    assert torch.equal(other(images, ROIS), before)
+    nn.init.normal_(other.noticed.weight)
+    assert not torch.allclose(other(images, ROIS), before)
 
 
 def test_no_cells_give_no_logits_and_can_be_learnt_from(reader: CellReader, images: Tensor) -> None:

@@ -40,6 +40,9 @@ NOT_CALIBRATED = "Scores are not calibrated."
 NO_NOVELTY = "It cannot tell which pictures are unlike those it learned from."
 """What a card may list among its limits."""
 
+LATER_PARTS = "refiner.", "attributes.details.", "attributes.noticed."
+"""Parts that older checkpoints lack: untaught, they change nothing."""
+
 
 class Card(BaseModel):
     """What a checkpoint is: how it was made, what it can say and what it cannot."""
@@ -134,8 +137,9 @@ def load(model: str | Path = DEFAULT_MODEL) -> tuple[AttriDet, Card]:
     expected = network.state_dict()
     with safe_open(path, "pt") as file:
         found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if not any(name.startswith("refiner.") for name in found):  # made before there was one
-        found |= {name: tensor for name, tensor in expected.items() if name.startswith("refiner.")}
+    for part in LATER_PARTS:
+        if not any(name.startswith(part) for name in found):
+            found |= {name: tensor for name, tensor in expected.items() if name.startswith(part)}
     check_shapes(f"{path} does not fit size {card.size}", expected, found)
     network.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in found.items()})
     return network.eval(), card

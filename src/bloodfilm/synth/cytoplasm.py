@@ -87,14 +87,19 @@ def basophil_granules(body: Body, stains: Stains, rng: np.random.Generator) -> I
     return stained(0.45 * deep * deep_shade + 0.35 * cover * shade, stains.basophil_granule)
 
 
-def vacuoles(body: Body, room: Image, count: int, rng: np.random.Generator) -> Image:
-    """Return the cover (H, W), 0 to 1, of `count` round holes with their centres where ``room`` is deep enough."""
+def vacuoles(
+    body: Body, room: Image, count: int, rng: np.random.Generator, sizes: tuple[float, float] = (0.04, 0.09)
+) -> Image:
+    """Return the cover (H, W), 0 to 1, of `count` round holes with their centres where ``room`` is deep enough.
+
+    Their radii are between `sizes`, shares of the cell's radius.
+    """
     cover = np.zeros_like(body.x)
     rows, columns = np.nonzero(room > 0.06 * body.radius)
     for _ in range(count if len(rows) else 0):
         pick = rng.integers(len(rows))
         middle = rows[pick], columns[pick]
-        size = body.radius * rng.uniform(0.04, 0.09)
+        size = body.radius * rng.uniform(*sizes)
         hole = disc(body.y - body.y[middle], body.x - body.x[middle], size, rng, 1.0, 0.05)
         np.maximum(cover, rng.uniform(0.6, 1) * soft_step(hole, 2), out=cover)
     return cover

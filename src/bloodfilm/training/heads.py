@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from torchvision.ops import complete_box_iou_loss
 from bloodfilm.detection.devices import fastest_precision, resolve_device
 from bloodfilm.errors import UserError
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.reader import PATCH, CellReader, CloseUp, look, middles
+from bloodfilm.nets.reader import PATCH, VIEWS, CellReader, CloseUp, look, middles
 from bloodfilm.nets.refiner import BoxRefiner, moved
 from bloodfilm.training.augment import disturb, turned
 from bloodfilm.training.average import Average
@@ -23,12 +24,10 @@ from bloodfilm.training.loop import Report
 from bloodfilm.training.losses import reading_loss
 from bloodfilm.training.settings import HeadSettings
 from bloodfilm.training.supervised import shaken
+from bloodfilm.training.vacuoles import vacuolated
 
 REDUCED, SMALLEST = 0.4, 0.35
 """Probability that a disturbed batch is seen at a lower magnification, and the lowest."""
-
-AS_TAKEN = 0.5
-"""Probability that a batch is only turned and shaken: what is fine in it can be learned."""
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Of what a head says (K, ...) of K cells, where it saw their boxes (K, 4), and their codes."""
@@ -40,7 +39,9 @@ def teach_readings(
     """Return a copy of `network` whose own head, begun anew, has learned types and attributes of `cells`.
 
     All else stays as it is. Cells are turned and shaken at random, half of the batches also disturbed, some of these
-    reduced, both views of a cell alike. `report` is called with ``epoch`` and the mean ``loss`` after each epoch.
+    reduced, both views of a cell alike. Before that, and for as many epochs, convolutions for details learn to tell
+    cells with vacuoles, real or drawn, from those without: real ones are few, and mostly in monocytes, by which they
+    would be guessed. `report` is called with ``epoch`` and the mean ``loss`` after each epoch of both.
 
     Raises
     ------
@@ -53,10 +54,33 @@ def teach_readings(
     def loss(logits: Tensor, seen: Tensor, codes: Tensor) -> Tensor:
         return reading_loss(torch.split(logits, network.outputs, 1), codes)
 
-    network = _own(network)
-    taught = _taught(lambda: CellReader(sum(network.outputs)), cells, loss, settings, report)
+    def with_details() -> CellReader:
+        reader = CellReader(sum(network.outputs))
+        if details:
+            reader.get_submodule("details").load_state_dict(details.get_submodule("views.0").state_dict())
+            reader.get_submodule("details").requires_grad_(False)
+        return reader
+
+    network, settings = _own(network), settings or HeadSettings()
+    details = _vacuole_finder(vacuolated(cells, network.vocabulary, settings.seed), settings, report)
+    taught = _taught(with_details, cells, loss, settings, report)
     network.attributes.load_state_dict(taught.state_dict())
     return network
+
+
+def _vacuole_finder(cells: Boxed, settings: HeadSettings, report: Report | None) -> CloseUp | None:
+    """Return a reader of one view that has learned to tell codes 0 and 1 of `cells`, None if there are none.
+
+    It sees them as they were taken: what is small is lost by imitated microscopes.
+    """
+    if not len(cells.codes):
+        return None
+
+    def loss(logits: Tensor, seen: Tensor, codes: Tensor) -> Tensor:
+        return F.cross_entropy(logits, codes)
+
+    settings = replace(settings, as_taken=1.0)
+    return _taught(lambda: CellReader(2, views=VIEWS[:1], details=False), cells, loss, settings, report)
 
 
 def teach_boxes(
@@ -107,7 +131,8 @@ def _taught(
     for epoch in range(settings.epochs):
         total = 0.0
         for rows in torch.randperm(len(cells.codes), generator=generator).chunk(steps):
-            views, seen = _views(cells.patches[rows].to(device).float() / 255, head.sides, generator)
+            patches = cells.patches[rows].to(device).float() / 255
+            views, seen = _views(patches, head.sides, settings.as_taken, generator)
             with torch.autocast(device.type, torch.bfloat16, fastest_precision(device) == torch.bfloat16):
                 said = head.read(views)
             missed = loss(said.float(), seen, cells.codes[rows].to(device))
@@ -122,23 +147,25 @@ def _taught(
     return average.network
 
 
-def _views(patches: Tensor, sides: tuple[float, ...], generator: torch.Generator) -> tuple[list[Tensor], Tensor]:
+def _views(
+    patches: Tensor, sides: tuple[float, ...], as_taken: float, generator: torch.Generator
+) -> tuple[list[Tensor], Tensor]:
     """Return what a head that looks `sides` wide reads of float `patches` (N, 3, 240, 240), each changed at random.
 
-    And the boxes (N, 4) by which it looks, shaken.
+    And the boxes (N, 4) by which it looks, shaken. All are only turned with the probability `as_taken`.
     """
     count = len(patches)
     patches = turned(patches, *(torch.rand(3, count, generator=generator) < 0.5).to(patches.device))
     chance, reduced, part = torch.rand(3, generator=generator).tolist()
-    as_taken = chance < AS_TAKEN
-    if not as_taken and reduced < REDUCED:
+    taken = chance < as_taken
+    if not taken and reduced < REDUCED:
         small = F.interpolate(patches, scale_factor=SMALLEST**part, mode="bilinear", antialias=True)
         patches = F.interpolate(small, PATCH, mode="bilinear")
     rois = middles(count)
     rois[:, 1:] = shaken(rois[:, 1:])
     rois = rois.to(patches)
     views = [look(patches, rois, side) for side in sides]
-    if not as_taken:
+    if not taken:
         state = generator.get_state()
         for place, view in enumerate(views):
             generator.set_state(state)  # all views changed alike

@@ -40,7 +40,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How to teach a head from cells that are cut out."""
+    """How to teach a head from cells that are cut out.
+
+    Parameters
+    ----------
+    as_taken : float
+        Probability that a batch is only turned and shaken, not also imitated as another microscope would show it: what
+        is fine in it can be learned.
+    """
 
     epochs: int = 40
     batch: int = 64
@@ -48,6 +55,7 @@ class HeadSettings:
     seed: int = 0
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
+    as_taken: float = 0.5
 
 
 @dataclass(frozen=True)
