@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bloodfilm import Field
-from bloodfilm.training.settings import Settings
+from bloodfilm.training.settings import HeadSettings, Settings
 from bloodfilm.vocabulary import UNKNOWN
 
 COARSE = Settings(
@@ -21,6 +21,9 @@ STAGES = {
     "wbc-s": {"coarse": COARSE, "one-size": ONE_SIZE},
 }
 """How the models that ship learn; the size of the network is the last letter of the name."""
+
+HEADS = {"tight": HeadSettings(epochs=120), "readings": HeadSettings()}
+"""How what looks at single cells then learns."""
 
 REPEATED = {"chula-negatives": 5}
 """How often a source is shown in an epoch, if not once: films without white cells are few."""

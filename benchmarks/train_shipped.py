@@ -30,10 +30,10 @@ from bloodfilm.training.boxed import cut_out
 from bloodfilm.training.finish import finish
 from bloodfilm.training.heads import teach_boxes, teach_readings
 from bloodfilm.training.loop import STATE, train
-from bloodfilm.training.settings import HeadSettings, Settings
+from bloodfilm.training.settings import Settings
 from bloodfilm.weights import WEIGHTS
 from detection import bloodfilm_model, score_sources
-from recipe import STAGES, named, shown, single_cells, to_refine_by
+from recipe import HEADS, STAGES, named, shown, single_cells, to_refine_by
 
 
 def report(row: dict[str, float]) -> None:
@@ -85,7 +85,7 @@ def teach(what: str, detector: str | Path, fields: list[Field], out: Path, devic
         cells = cut_out(fields, every=what == "tight")
         print(f"{weights}: {len(cells.codes)} cells", flush=True)
         learn = teach_boxes if what == "tight" else teach_readings
-        network = learn(network, cells, HeadSettings(device=device), report)
+        network = learn(network, cells, replace(HEADS[what], device=device), report)
         save(weights, network, card.model_copy(update={"calibration": {}}))
     return weights
 
