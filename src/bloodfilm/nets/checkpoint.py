@@ -40,7 +40,7 @@ NOT_CALIBRATED = "Scores are not calibrated."
 NO_NOVELTY = "It cannot tell which pictures are unlike those it learned from."
 """What a card may list among its limits."""
 
-LATER_PARTS = "refiner.", "attributes.details.", "attributes.noticed."
+LATER_PARTS = ("refiner.",), ("attributes.details.", "attributes.noticed.")
 """Parts that older checkpoints lack: untaught, they change nothing."""
 
 

@@ -48,8 +48,8 @@ class CellReader(CloseUp):
 
     The near one shows nucleus and cytoplasm as finely as the picture does, which a detector's maps at strides 4 and 8
     do not; the far one how large the cell is beside the red cells around it, whatever the magnification. With `details`
-    the near one also goes through convolutions for what is small, such as vacuoles; until these are taught, they change
-    nothing.
+    the near one also goes through convolutions for what is small, such as vacuoles. They are taught elsewhere, and no
+    gradient reaches them; untaught, they change nothing.
     """
 
     def __init__(self, outputs: int, width: int = 24, views: tuple[float, ...] = VIEWS, details: bool = True) -> None:
@@ -70,7 +70,9 @@ class CellReader(CloseUp):
         seen = [pooled(layers(crop)) for crop, layers in zip(crops, self.views, strict=True)]
         hidden = self.hidden(self.drop(torch.cat(seen, 1)))
         if self.details:
-            hidden = hidden + self.noticed(self.drop(pooled(self.details(crops[0]))))
+            with torch.no_grad():
+                seen_closely = pooled(self.details(crops[0]))
+            hidden = hidden + self.noticed(self.drop(seen_closely))
         return self.last(self.drop(nn.functional.silu(hidden)))  # type: ignore[no-any-return]
 
 

@@ -38,10 +38,10 @@ def teach_readings(
 ) -> AttriDet:
     """Return a copy of `network` whose own head, begun anew, has learned types and attributes of `cells`.
 
-    All else stays as it is. Cells are turned and shaken at random, half of the batches also disturbed, some of these
-    reduced, both views of a cell alike. Before that, and for as many epochs, convolutions for details learn to tell
-    cells with vacuoles, real or drawn, from those without: real ones are few, and mostly in monocytes, by which they
-    would be guessed. `report` is called with ``epoch`` and the mean ``loss`` after each epoch of both.
+    All else stays as it is. Cells are turned and shaken at random, batches that are not to be as taken also disturbed,
+    some of these reduced, both views of a cell alike. Before that, and for as many epochs, convolutions for details
+    learn to tell cells with vacuoles, real or drawn, from those without: real ones are few, and mostly in monocytes, by
+    which they would be guessed. `report` is called with ``epoch`` and the mean ``loss`` after each epoch of both.
 
     Raises
     ------
@@ -58,7 +58,6 @@ def teach_readings(
         reader = CellReader(sum(network.outputs))
         if details:
             reader.get_submodule("details").load_state_dict(details.get_submodule("views.0").state_dict())
-            reader.get_submodule("details").requires_grad_(False)
         return reader
 
     network, settings = _own(network), settings or HeadSettings()
@@ -69,11 +68,11 @@ def teach_readings(
 
 
 def _vacuole_finder(cells: Boxed, settings: HeadSettings, report: Report | None) -> CloseUp | None:
-    """Return a reader of one view that has learned to tell codes 0 and 1 of `cells`, None if there are none.
+    """Return a reader of one view that has learned to tell codes 0 and 1 of `cells`, None if there are not both.
 
     It sees them as they were taken: what is small is lost by imitated microscopes.
     """
-    if not len(cells.codes):
+    if len(set(cells.codes.tolist())) < 2:
         return None
 
     def loss(logits: Tensor, seen: Tensor, codes: Tensor) -> Tensor:
@@ -152,7 +151,7 @@ def _views(
 ) -> tuple[list[Tensor], Tensor]:
     """Return what a head that looks `sides` wide reads of float `patches` (N, 3, 240, 240), each changed at random.
 
-    And the boxes (N, 4) by which it looks, shaken. All are only turned with the probability `as_taken`.
+    And the boxes (N, 4) by which it looks, shaken. All are only turned and shaken with the probability `as_taken`.
     """
     count = len(patches)
     patches = turned(patches, *(torch.rand(3, count, generator=generator) < 0.5).to(patches.device))

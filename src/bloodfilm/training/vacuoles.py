@@ -40,7 +40,8 @@ def vacuolated(cells: Boxed, vocabulary: Vocabulary, seed: int) -> Boxed:
 def draw_vacuoles(patches: Tensor, seed: int) -> Tensor:
     """Return a copy of `patches` (N, 3, 240, 240) uint8, as of `bloodfilm.nets.reader.cut`, with vacuoles in each cell.
 
-    They are round holes in what is lighter in red light than the nucleus, a few, as light as the glass.
+    They are round holes in what is lighter in red light than the nucleus, a few, as light as the glass. A cell that is
+    almost all nucleus may show none.
     """
     rng = np.random.default_rng(seed)
     y, x = (axis[:PATCH, :PATCH] + 0.5 for axis in centred_grid(PATCH // 2))
