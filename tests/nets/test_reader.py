@@ -77,6 +77,13 @@ def test_details_change_what_is_said_once_they_are_noticed(reader: CellReader, i
     assert not torch.allclose(other(images, ROIS), before)
 
 
+def test_no_gradient_reaches_the_details(reader: CellReader, images: Tensor) -> None:
+    reader(images, ROIS).sum().backward()
+    assert all(part.grad is None for part in reader.get_submodule("details").parameters())
+    assert reader.noticed.weight.grad is not None
+    reader.zero_grad()
+
+
 def test_no_cells_give_no_logits_and_can_be_learnt_from(reader: CellReader, images: Tensor) -> None:
     reader.train()
     logits = reader(images, torch.empty(0, 5))
