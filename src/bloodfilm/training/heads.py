@@ -97,7 +97,8 @@ def teach_boxes(
         return complete_box_iou_loss(moved(seen, moves), true, "mean")  # type: ignore[no-any-return]
 
     network = _own(network)
-    network.refiner.load_state_dict(_taught(BoxRefiner, cells, loss, settings, report).state_dict())
+    taught = _taught(BoxRefiner, cells, loss, settings or HeadSettings(), report)
+    network.refiner.load_state_dict(taught.state_dict())
     return network
 
 
@@ -112,11 +113,10 @@ def _taught(
     begin: Callable[[], CloseUp],
     cells: Boxed,
     loss: Loss,
-    settings: HeadSettings | None,
+    settings: HeadSettings,
     report: Report | None,
 ) -> CloseUp:
     """Return the average of the head that `begin` gives, while it learns."""
-    settings = settings or HeadSettings()
     device = resolve_device(settings.device)
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -156,15 +156,15 @@ def _views(
     count = len(patches)
     patches = turned(patches, *(torch.rand(3, count, generator=generator) < 0.5).to(patches.device))
     chance, reduced, part = torch.rand(3, generator=generator).tolist()
-    taken = chance < as_taken
-    if not taken and reduced < REDUCED:
+    imitated = chance >= as_taken
+    if imitated and reduced < REDUCED:
         small = F.interpolate(patches, scale_factor=SMALLEST**part, mode="bilinear", antialias=True)
         patches = F.interpolate(small, PATCH, mode="bilinear")
     rois = middles(count)
     rois[:, 1:] = shaken(rois[:, 1:])
     rois = rois.to(patches)
     views = [look(patches, rois, side) for side in sides]
-    if not taken:
+    if imitated:
         state = generator.get_state()
         for place, view in enumerate(views):
             generator.set_state(state)  # all views changed alike
