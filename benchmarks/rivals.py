@@ -127,7 +127,7 @@ def train_retinanet(
     torch.manual_seed(seed)
     device, last = resolve_device(), out / "last.pt"
     model = retinanet().to(device, memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.02)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.02, fused=True)
     steps = epochs * math.ceil(len(fields) / 8)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps, pct_start=0.1)
     parts, done = {"model": model, "optimizer": optimizer, "schedule": schedule}, 0
