@@ -17,6 +17,7 @@ from bloodfilm.cells import Field
 from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.io.images import RGB, read_image
 from bloodfilm.training.labels import Labels, join, labels_of, settle
+from bloodfilm.training.margin import with_margin
 from bloodfilm.training.paste import Cutouts, paste
 from bloodfilm.training.rarity import rarity
 from bloodfilm.training.regions import labelled, views
@@ -72,6 +73,8 @@ class FieldDataset(Dataset[Sample]):
     collage : float
         Probability of a canvas full of labelled regions, if there are fields labelled in part: as many of them as
         it takes, those with something rare more often (`rarity`).
+    margin : float
+        Probability that a picture has its mirror image around it, as a search shows it (`with_margin`).
     red_cells : float, optional
         Side of red cells, in pixels of the canvas, that fields are brought to before `scale`, as far as labels tell
         (`usual_sides`). Otherwise it is their own longer side that is brought to that of the canvas.
@@ -89,6 +92,7 @@ class FieldDataset(Dataset[Sample]):
         labels: Callable[[Field], Labels] = labels_of,
         read: Callable[[Field], RGB] = read_field,
         collage: float = 0.0,
+        margin: float = 0.0,
         red_cells: float | None = None,
     ) -> None:
         self.read = read
@@ -98,6 +102,7 @@ class FieldDataset(Dataset[Sample]):
         self.mosaic = mosaic
         self.mirrored = mirrored
         self.collage = collage
+        self.margin = margin
         sparse = any(field.is_labelled_in_part and len(labelled(field)) for field in fields)
         self.chances = rarity(fields) if sparse else None
         self.cutouts = cutouts
@@ -120,7 +125,9 @@ class FieldDataset(Dataset[Sample]):
             sample = self._mosaic(index, random)
         else:
             sample = self._place(index, random, alone)
-        return surround(*sample, random) if random.random() < SURROUNDED else sample
+        if random.random() < SURROUNDED:
+            sample = surround(*sample, random)
+        return with_margin(*sample) if random.random() < self.margin else sample
 
     def _picture(self, index: int) -> Tensor:
         """Return the field at its usual size, or as it is if that is smaller."""
@@ -128,7 +135,7 @@ class FieldDataset(Dataset[Sample]):
         if path not in self._cache:
             picture = self.read(self.fields[index])
             side = min(self.sides[index], max(picture.shape))
-            self._cache[path] = resize(picture, fit(picture.shape, side), pad_to=1)
+            self._cache[path] = resize(picture, fit(picture.shape, side))
         return self._cache[path]
 
     def _cell_side(self, index: int) -> float:
