@@ -21,7 +21,7 @@ from bloodfilm import Detector, Field, read_coco, read_image
 from bloodfilm.io.images import RGB
 from recipe import STAGES
 
-SHARES = (0.3, 0.5, 0.7)
+SHARES = (0.3, 0.5, 0.7, 1.15)
 MOST = 2
 """Cells of one field."""
 

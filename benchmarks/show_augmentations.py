@@ -41,7 +41,7 @@ def placed(change: Callable[[Tensor, Labels, np.random.Generator], Sample]) -> C
 
 
 def changes() -> dict[str, Callable[[Tensor, int], Tensor]]:
-    in_mirror = placed(lambda image, labels, _: with_margin(image, labels))
+    in_mirror = placed(lambda image, labels, _: with_margin(image, labels, 32))
     drawn = {"turn": turned, "surround": placed(surround)}
     drawn["mirror around"] = lambda images, seed: in_mirror(turned(images, seed), seed)
     for each in TRANSFORMS:

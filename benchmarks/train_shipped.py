@@ -1,7 +1,7 @@
 """Make a model that ships, ``src/bloodfilm/weights/NAME.safetensors``, from the pictures of `sources.py`.
 
     python benchmarks/train_shipped.py wbc-n
-    python benchmarks/train_shipped.py wbc-s --readings build/wbc-n/readings-....safetensors
+    python benchmarks/train_shipped.py wbc-s --readings wbc-n
 
 go through all stages: boxes (coarse, then one-size, at all scales and squeezes, in crowds, with red cells and
 platelets), tight (boxes found again in cells cut out of fields), crops (boxes for the WBCAtt crops by that detector),
@@ -27,6 +27,7 @@ from bloodfilm.io.coco import read_coco
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, read_card, save
 from bloodfilm.training.boxed import cut_out
+from bloodfilm.training.calibration import unfold
 from bloodfilm.training.finish import finish
 from bloodfilm.training.heads import teach_boxes, teach_readings
 from bloodfilm.training.loop import STATE, train
@@ -90,11 +91,10 @@ def teach(what: str, detector: str | Path, fields: list[Field], out: Path, devic
     return weights
 
 
-def with_readings(detector: str | Path, readings: Path, out: Path) -> Path:
+def with_readings(detector: str | Path, readings: str, out: Path) -> Path:
     """Write the network at `detector` with what looks closely at the cells that it finds, as taught at `readings`."""
     (network, card), (other, told) = load(detector), load(readings)
-    if told.calibration:
-        raise SystemExit(f"{readings} is calibrated already: give the weights that were taught, of the build folder.")
+    unfold(other, told)
     if not other.refiner.last.weight.any():
         raise SystemExit(f"{readings} was taught before boxes were refined: teach it again.")
     network.attributes, network.refiner = other.attributes, other.refiner
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument(
         "--detector", type=Path, help="Weights that find and score cells: the first stages are left out."
     )
-    parser.add_argument("--readings", type=Path, help="Weights that refine boxes and read: neither is taught.")
+    parser.add_argument("--readings", help="Weights that refine boxes and read: neither is taught.")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     if not (args.data / "train.json").exists():

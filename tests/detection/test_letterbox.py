@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bloodfilm.detection.letterbox import MARGIN, fit, mirror, pad, resize
+from bloodfilm.detection.letterbox import fit, pad, resize
 
 
 def noise(height: int, width: int) -> np.ndarray:
@@ -33,15 +33,16 @@ def test_the_longer_side_is_brought_to_size_and_both_padded(
     assert image.dtype == torch.uint8
 
 
+@pytest.mark.parametrize("margin", [16, 32])
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (50, 40), (1, 64)])
-def test_a_picture_lies_in_its_mirror_image(height: int, width: int) -> None:
+def test_a_picture_lies_in_its_mirror_image(height: int, width: int, margin: int) -> None:
     image = resize(noise(height, width), (height, width))
-    around = mirror(image)
+    around = pad(image, margin)
     assert around.shape[1] % 32 == around.shape[2] % 32 == 0
-    rows, columns = (slice(MARGIN, MARGIN + side) for side in (height, width))
+    rows, columns = (slice(margin, margin + side) for side in (height, width))
     assert torch.equal(around[:, rows, columns], image)
-    assert torch.equal(around[:, :MARGIN], around[:, MARGIN : 2 * MARGIN].flip(1))
-    assert torch.equal(around[:, :, MARGIN + width], around[:, :, MARGIN + width - 1])
+    assert torch.equal(around[:, :margin], around[:, margin : 2 * margin].flip(1))
+    assert torch.equal(around[:, :, margin + width], around[:, :, margin + width - 1])
 
 
 def test_padding_is_grey_and_lies_right_and_below() -> None:

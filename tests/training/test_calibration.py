@@ -13,7 +13,7 @@ from bloodfilm.detection.detector import Detector
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card
-from bloodfilm.training.calibration import calibrate, fit_logistic, fit_temperature, fold
+from bloodfilm.training.calibration import calibrate, fit_logistic, fit_temperature, fold, unfold
 
 
 def test_slope_and_offset_of_overconfident_scores_are_found() -> None:
@@ -70,6 +70,9 @@ def test_scores_that_are_too_high_are_lowered(network: AttriDet, fields: list[Fi
     changed, after = calibrate(network, card, [few_of_them] * 10)
     assert after.calibration["score_offset"] < 0
     assert find(changed).scores.sum() < 0.5 * before.scores.sum()
+    unfold(changed, after)
+    for old, new in zip(network.state_dict().values(), changed.state_dict().values(), strict=True):
+        torch.testing.assert_close(new, old)
 
 
 def test_the_given_network_is_not_changed(network: AttriDet, fields: list[Field]) -> None:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bloodfilm.detection.letterbox import MARGIN
 from bloodfilm.training.labels import Labels
 from bloodfilm.training.margin import with_margin
 from bloodfilm.vocabulary import UNKNOWN
 
-SIDE, LOW, HIGH = 160, MARGIN, 160 - MARGIN
+SIDE, MARGIN = 160, 32
+LOW, HIGH = MARGIN, SIDE - MARGIN
 
 
 def shown(*boxes: tuple[int, int, int, int]) -> tuple[list[list[float]], list[list[float]], list[int]]:
@@ -21,7 +21,7 @@ def shown(*boxes: tuple[int, int, int, int]) -> tuple[list[list[float]], list[li
         torch.empty(0, 4),
         torch.empty(0, dtype=torch.long),
     )
-    _, known = with_margin(torch.zeros(3, SIDE, SIDE, dtype=torch.uint8), labels)
+    _, known = with_margin(torch.zeros(3, SIDE, SIDE, dtype=torch.uint8), labels, MARGIN)
     return known.boxes.tolist(), known.unknown.tolist(), known.codes[:, 0].tolist()
 
 

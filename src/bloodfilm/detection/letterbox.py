@@ -13,9 +13,6 @@ from bloodfilm.io.images import RGB
 PAD_TO = 32
 """Pixels of which the sides of what a network is shown are multiples."""
 
-MARGIN = 32
-"""Pixels of the mirror image around a picture that is searched."""
-
 
 def fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     """Return height and width that bring the longer side of a picture of `shape` (H, W, ...) to `side`."""
@@ -35,16 +32,13 @@ def resize(picture: RGB, size: tuple[int, int]) -> Tensor:
     return image if size == picture.shape[:2] else TF.resize(image, list(size), antialias=True)
 
 
-def pad(image: Tensor) -> Tensor:
-    """Add grey to (3, H, W) right and below until both sides are multiples of 32."""
-    height, width = image.shape[1:]
-    return F.pad(image, (0, -width % PAD_TO, 0, -height % PAD_TO), value=114)
+def pad(image: Tensor, margin: int = 0) -> Tensor:
+    """Add to (3, H, W) right and below until both sides are multiples of 32: grey, or its mirror image.
 
-
-def mirror(image: Tensor) -> Tensor:
-    """Surround (3, H, W) with its mirror image: 32 px, right and below more until both sides are multiples of 32.
-
-    A cell that an edge cuts becomes one that looks whole.
+    With a `margin` it lies in its mirror image, with so many pixels on each side at least: a cell that an edge cuts
+    looks whole then.
     """
-    down, across = ((MARGIN, MARGIN + -side % PAD_TO) for side in image.shape[1:])
-    return torch.from_numpy(np.pad(image.numpy(), ((0, 0), down, across), "symmetric"))
+    down, across = ((margin, margin + -(side + 2 * margin) % PAD_TO) for side in image.shape[1:])
+    if margin:
+        return torch.from_numpy(np.pad(image.numpy(), ((0, 0), down, across), "symmetric"))
+    return F.pad(image, (*across, *down), value=114)

@@ -101,19 +101,19 @@ class AttriDet(nn.Module):
 
         Boxes that overlap a better one of any class by more than `max_overlap` (IoU) are dropped; so are those of
         an auxiliary kind among themselves. Where the class channels tell types, the score is objectness times the
-        best of them. Boxes are cut at the edges of the picture, which is `inside` (B, 4) its image; by default it is
-        all of it.
+        best of them. Boxes are cut at the edges of the picture, which is `inside` (B, 4) its image, and left out if
+        most of them lies beyond; by default it is all of the image.
         """
         features = self.detector(images)
         boxes, objectness, classes, auxiliary = self.detector.decode(features.levels)
         scores = objectness.sigmoid()
         if self.head != "own":
             scores = scores * classes.amax(-1).sigmoid()
-        if inside is None:
-            inside = boxes.new_tensor([0, 0, *images.shape[:1:-1]]).expand(len(images), 4)
-        cells, place = _suppress(boxes, scores, inside, min_score, max_overlap, max_cells)
+        all_of_it = boxes.new_tensor([0, 0, *images.shape[:1:-1]]).expand(len(images), 4)
+        edges = (all_of_it, 0.0) if inside is None else (inside, MIN_INSIDE)
+        cells, place = _suppress(boxes, scores, *edges, min_score, max_overlap, max_cells)
         others = [
-            _suppress(boxes, each, inside, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY)[0]
+            _suppress(boxes, each, *edges, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY)[0]
             for each in auxiliary.sigmoid().unbind(-1)
         ]
         types, values = self._name(features.taps, cells, classes[cells.image, place].sigmoid())
@@ -196,17 +196,17 @@ def taken_over(network: AttriDet, vocabulary: Vocabulary) -> tuple[AttriDet, int
 
 
 def _suppress(
-    boxes: Tensor, scores: Tensor, inside: Tensor, min_score: float, max_overlap: float, most: int
+    boxes: Tensor, scores: Tensor, inside: Tensor, least: float, min_score: float, max_overlap: float, most: int
 ) -> tuple[Objects, Tensor]:
     """Return what is left of `boxes` (B, N, 4) with `scores` (B, N), by falling score, `most` an image; and where.
 
-    Boxes are cut at the corners `inside` (B, 4) each image; what lies mostly outside is left out.
+    Boxes are cut at the edges `inside` (B, 4) each image; what has not at least a share `least` there is left out.
     """
     image, place = torch.nonzero(scores >= min_score, as_tuple=True)
     whole, scores_found = boxes[image, place], scores[image, place]
     low, high = (corner.repeat(1, 2) for corner in torch.split(inside[image], 2, 1))
     found = whole.clamp(low, high)
-    solid = ((found[:, 2:] - found[:, :2]) > 1).all(1) & (box_area(found) >= MIN_INSIDE * box_area(whole))
+    solid = ((found[:, 2:] - found[:, :2]) > 1).all(1) & (box_area(found) >= least * box_area(whole))
     image, place, found, scores_found = image[solid], place[solid], found[solid], scores_found[solid]
     kept = batched_nms(found, scores_found, image, max_overlap)
     kept = kept[_rank_in_image(image[kept], len(boxes)) < most]

@@ -96,6 +96,13 @@ def fold(network: AttriDet, slope: float, offset: float, temperatures: Sequence[
         tensor.div_(divisor.view(-1, *[1] * (tensor.ndim - 1)))
 
 
+def unfold(network: AttriDet, card: Card) -> None:
+    """Give back to `network` the scores and readings that it had before it was calibrated as `card` says."""
+    if card.calibration:
+        slope, offset, *temperatures = card.calibration.values()
+        fold(network, 1 / slope, -offset / slope, [1 / temperature for temperature in temperatures])
+
+
 @torch.inference_mode()
 def _readings(network: AttriDet, fields: Sequence[Field]) -> list[tuple[npt.ArrayLike, npt.ArrayLike]]:
     """Return logits (K, values) and codes (K,) of the cells whose type is known, and so for each attribute."""

@@ -35,6 +35,9 @@ PASTED = 0.3
 SURROUNDED = 0.1
 """Probability that a picture shows the edge of an eyepiece."""
 
+IN_MIRROR = 0.5
+"""Probability that a picture has its mirror image around it, if that is wanted."""
+
 MAX_SQUEEZE = (0.5, 1.3)
 """Limits of the random change of aspect, width over height: some cameras' pictures come squeezed."""
 
@@ -73,8 +76,8 @@ class FieldDataset(Dataset[Sample]):
     collage : float
         Probability of a canvas full of labelled regions, if there are fields labelled in part: as many of them as
         it takes, those with something rare more often (`rarity`).
-    margin : float
-        Probability that a picture has its mirror image around it, as a search shows it (`with_margin`).
+    margin : int
+        Pixels of their mirror image that some pictures have around them, as a search shows all of them.
     red_cells : float, optional
         Side of red cells, in pixels of the canvas, that fields are brought to before `scale`, as far as labels tell
         (`usual_sides`). Otherwise it is their own longer side that is brought to that of the canvas.
@@ -92,7 +95,7 @@ class FieldDataset(Dataset[Sample]):
         labels: Callable[[Field], Labels] = labels_of,
         read: Callable[[Field], RGB] = read_field,
         collage: float = 0.0,
-        margin: float = 0.0,
+        margin: int = 0,
         red_cells: float | None = None,
     ) -> None:
         self.read = read
@@ -127,7 +130,7 @@ class FieldDataset(Dataset[Sample]):
             sample = self._place(index, random, alone)
         if random.random() < SURROUNDED:
             sample = surround(*sample, random)
-        return with_margin(*sample) if random.random() < self.margin else sample
+        return with_margin(*sample, self.margin) if self.margin and random.random() < IN_MIRROR else sample
 
     def _picture(self, index: int) -> Tensor:
         """Return the field at its usual size, or as it is if that is smaller."""

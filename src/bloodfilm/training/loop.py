@@ -41,9 +41,6 @@ from bloodfilm.training.settings import Settings
 from bloodfilm.training.start import begin
 from bloodfilm.training.supervised import Supervised
 
-MIRRORED_AROUND = 0.5
-"""Share of the pictures that are shown as a search shows them."""
-
 PLAIN_EPOCHS = 0.2
 """Share of the epochs, the last ones, without mosaic."""
 
@@ -160,7 +157,7 @@ class _Run:
             cutouts,
             method.labels,
             method.picture,
-            margin=MIRRORED_AROUND,
+            margin=self.card.margin,
             red_cells=self.card.red_cells,
         )
         self.epoch, self.best, self.batch = 0, -1.0, settings.batch

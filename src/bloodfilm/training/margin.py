@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_area
 
-from bloodfilm.detection.letterbox import MARGIN, mirror
+from bloodfilm.detection.letterbox import pad
 from bloodfilm.training.labels import Labels, forget, join
 from bloodfilm.training.window import visible
 from bloodfilm.vocabulary import UNKNOWN
@@ -15,15 +15,14 @@ HALVES = (0.25, 0.75)
 """Share that must be left of an object to be one with its mirror image, and from which on it is two with it."""
 
 
-def with_margin(image: Tensor, labels: Labels) -> tuple[Tensor, Labels]:
-    """Return a square picture (3, S, S) of which the outermost 32 px on each side are a mirror image of the others.
+def with_margin(image: Tensor, labels: Labels, margin: int) -> tuple[Tensor, Labels]:
+    """Return a square picture (3, S, S) of which so many pixels on each side are a mirror image of the others.
 
-    What looks like one object to `bloodfilm.detection.letterbox.mirror`'s search, two halves of a cell that is cut
-    there, is one, of no known type.
+    Two halves of a cell that is cut there are one object, of no known type.
     """
     side = image.shape[-1]
-    low, high = MARGIN, side - MARGIN
-    image = mirror(image[:, low:high, low:high])[:, :side, :side]
+    low, high = margin, side - margin
+    image = pad(image[:, low:high, low:high], margin)[:, :side, :side]
     boxes, unknown = (part.clamp(low, high) for part in (labels.boxes, labels.unknown))
     share = box_area(boxes) / box_area(labels.boxes)
     labels = forget(labels._replace(boxes=boxes, unknown=unknown), share < HALVES[0])
