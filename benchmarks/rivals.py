@@ -29,7 +29,7 @@ from torchvision.transforms import v2
 from bloodfilm import Cells, Field, read_coco, read_image
 from bloodfilm.detection.detector import LOWEST_SCORE
 from bloodfilm.detection.devices import resolve_device
-from bloodfilm.detection.letterbox import fit, pad, resize
+from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.io.files import replacing
 from recipe import STAGES, shown
 
@@ -159,7 +159,7 @@ FLIPS = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), v2.ToDty
 
 def _sample(field: Field, side: int, device: torch.device) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     size = fit((field.height, field.width), side)
-    image = tv_tensors.Image(pad(resize(read_image(field.path), size)))
+    image = tv_tensors.Image(resize(read_image(field.path), size))
     stretch = np.array([size[1] / field.width, size[0] / field.height] * 2, np.float32)
     boxes = tv_tensors.BoundingBoxes(field.cells.boxes * stretch, format="XYXY", canvas_size=image.shape[1:])
     image, boxes = FLIPS(image, boxes)
@@ -179,7 +179,7 @@ def find_with_retinanet(weights: Path) -> Find:
     @torch.inference_mode()
     def find(field: Field) -> Cells:
         size = fit((field.height, field.width), saved["image_size"])
-        found = model([pad(resize(read_image(field.path), size)).to(device).float() / 255])[0]
+        found = model([resize(read_image(field.path), size).to(device).float() / 255])[0]
         back = np.array([field.width / size[1], field.height / size[0]] * 2, np.float32)
         return _solid(found["boxes"].cpu().numpy() * back, found["scores"].cpu().numpy())
 

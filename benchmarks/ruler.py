@@ -28,7 +28,7 @@ FILMS = 10
 
 def squeezed(picture: RGB, squeeze: float) -> RGB:
     size = (picture.shape[0], round(picture.shape[1] * squeeze))
-    return resize(picture, size).permute(1, 2, 0).numpy()
+    return resize(picture, size, pad_to=1).permute(1, 2, 0).numpy()
 
 
 def print_synthetic(detector: Detector) -> None:

@@ -17,9 +17,7 @@ from bloodfilm import LLD
 from bloodfilm.nets.reader import VIEWS, cut, look, middles
 from bloodfilm.synth import sample_field
 from bloodfilm.training.augment import TRANSFORMS, turn
-from bloodfilm.training.data import Sample
 from bloodfilm.training.labels import Labels, collate
-from bloodfilm.training.margin import with_margin
 from bloodfilm.training.surround import surround
 from bloodfilm.training.vacuoles import draw_vacuoles
 
@@ -32,18 +30,13 @@ def turned(images: Tensor, seed: int) -> Tensor:
     return turn(images, none, torch.Generator().manual_seed(seed))[0]
 
 
-def placed(change: Callable[[Tensor, Labels, np.random.Generator], Sample]) -> Callable[[Tensor, int], Tensor]:
-    def changed(images: Tensor, seed: int) -> Tensor:
-        random = np.random.default_rng(seed)
-        return torch.stack([change((image * 255).byte(), NOTHING, random)[0] / 255 for image in images])
-
-    return changed
+def surrounded(images: Tensor, seed: int) -> Tensor:
+    random = np.random.default_rng(seed)
+    return torch.stack([surround((image * 255).byte(), NOTHING, random)[0] / 255 for image in images])
 
 
 def changes() -> dict[str, Callable[[Tensor, int], Tensor]]:
-    in_mirror = placed(lambda image, labels, _: with_margin(image, labels, 32))
-    drawn = {"turn": turned, "surround": placed(surround)}
-    drawn["mirror around"] = lambda images, seed: in_mirror(turned(images, seed), seed)
+    drawn: dict[str, Callable[[Tensor, int], Tensor]] = {"turn": turned, "surround": surrounded}
     for each in TRANSFORMS:
         drawn[each.__name__] = lambda images, seed, each=each: each(images, torch.Generator().manual_seed(seed))
     return drawn

@@ -26,7 +26,7 @@ from torchvision.ops import batched_nms
 
 import sources
 from bloodfilm import Field, read_image
-from bloodfilm.detection.letterbox import fit, pad, resize
+from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.nets.checkpoint import load
 from bloodfilm.training.loop import STATE, train
 from bloodfilm.training.method import Method
@@ -107,7 +107,7 @@ def score(weights: Path, fields: Sequence[Field], by_type: bool) -> dict[str, fl
     for field in fields:
         picture = read_image(field.path)
         size = fit(picture.shape, card.image_size)
-        image = pad(resize(picture, size))[None].float() / 255
+        image = resize(picture, size)[None].float() / 255
         features = network.detector(image)
         boxes, objectness, _, auxiliary = network.detector.decode(features.levels)
         scores = torch.cat((objectness[..., None], auxiliary), 2).sigmoid()[0]

@@ -42,17 +42,6 @@ def test_boxes_lie_inside_their_image_and_have_an_area(found: Found) -> None:
     assert ((found.boxes[:, 2:] - found.boxes[:, :2]) > 1).all()
 
 
-def test_boxes_are_cut_at_the_edge_of_the_picture_in_its_image(network: AttriDet, images: Tensor, found: Found) -> None:
-    left, right = torch.tensor([[0, 0, 40, 64]]), torch.tensor([[40, 0, 96, 64]])
-    cut = network.find(images, 0.05, inside=torch.cat((left, right)))
-    for image, x0, x1 in ((0, 0, 40), (1, 40, 96)):
-        boxes, before = cut.boxes[cut.image == image], found.boxes[found.image == image]
-        assert len(boxes) > 3
-        assert boxes[:, 0].min() >= x0
-        assert boxes[:, 2].max() <= x1
-        assert (before[:, 0].min() < x0) | (before[:, 2].max() > x1)
-
-
 def test_cells_come_by_falling_score_and_none_below_the_limit(found: Found) -> None:
     assert (found.scores.diff() <= 0).all()
     assert found.scores.min() >= 0.05

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bloodfilm.cells import Cells, concatenate
 from bloodfilm.detection.devices import describe, fastest_precision, resolve_device
-from bloodfilm.detection.letterbox import fit, half, pad, resize
+from bloodfilm.detection.letterbox import fit, half, resize
 from bloodfilm.detection.look import Look
 from bloodfilm.detection.naming import named
 from bloodfilm.detection.red_cells import red_cell_sizes
@@ -206,8 +206,7 @@ class Detector:
             return self._read(picture, cells)
         given = torch.from_numpy(corners * np.array([size[1] / width, size[0] / height] * 2, np.float32))
         place = torch.zeros(len(given), dtype=torch.long, device=self.device)
-        images = self._as_input(pad(resize(picture, size))[None])
-        found = self.network.find_again(images, place, given.to(self.device)).cpu()
+        found = self.network.find_again(self._as_input(resize(picture, size)[None]), place, given.to(self.device)).cpu()
         return named(cells, found.classes, found.attributes, self.card)
 
     def _plan(self, picture: RGB, tile: int | None, pixel_size: float | None) -> tuple[list[Tile], Ruler | None]:
@@ -301,21 +300,18 @@ class Detector:
         self, pictures: Sequence[RGB], sizes: Sequence[tuple[int, int]], min_score: float
     ) -> list[tuple[Cells, npt.NDArray[np.float32]]]:
         """Return the cells, and the boxes of the red cells, of each picture searched at its size (height, width)."""
-        margin = self.card.margin
-        images = [pad(resize(picture, size), margin) for picture, size in zip(pictures, sizes, strict=True)]
+        images = [resize(picture, size) for picture, size in zip(pictures, sizes, strict=True)]
         results = {}
         for shape in dict.fromkeys(image.shape for image in images):
             rows = [row for row, image in enumerate(images) if image.shape == shape]
-            batch = self._as_input(torch.stack([images[row] for row in rows]))
-            inside = torch.tensor([[0, 0, *sizes[row][::-1]] for row in rows], device=self.device) + margin
-            edges = inside if margin else None
-            found = self.network.find(batch, max(min_score, LOWEST_SCORE), MAX_OVERLAP, MAX_CELLS, edges)
+            batch = torch.stack([images[row] for row in rows])
+            found = self.network.find(self._as_input(batch), max(min_score, LOWEST_SCORE), MAX_OVERLAP, MAX_CELLS)
             novelties = self.novelty(found.described).tolist()
             found = found.cpu()
             for place, row in enumerate(rows):
                 height, width = pictures[row].shape[:2]
                 back = np.array([width / sizes[row][1], height / sizes[row][0]] * 2, np.float32)
-                red = [(part.boxes[part.image == place].numpy() - margin) * back for part in found.auxiliary[:1]]
+                red = [part.boxes[part.image == place].numpy() * back for part in found.auxiliary[:1]]
                 cells = self._cells(found, found.image == place, back, (width, height)).in_order()
                 results[row] = (
                     replace(cells, novelty=_known(novelties[place])),
@@ -331,14 +327,14 @@ class Detector:
 
     def describe(self, picture: RGB) -> Tensor:
         """Return what a picture (H, W, 3) uint8 looks like to the network, for `bloodfilm.nets.novelty`."""
-        images = self._as_input(pad(resize(picture, fit(picture.shape, self.card.image_size)), self.card.margin)[None])
+        images = self._as_input(resize(picture, fit(picture.shape, self.card.image_size))[None])
         return self.network.find(images, ONLY_MEASURED).described[0].cpu()
 
     def _novelty(self, picture: RGB) -> float | None:
         return _known(float(self.novelty(self.describe(picture)[None].to(self.device))))
 
     def _cells(self, found: Found, mine: Tensor, back: npt.NDArray[np.float32], picture: tuple[int, int]) -> Cells:
-        boxes = np.minimum((found.boxes.numpy() - self.card.margin) * back, np.array(picture * 2, np.float32))
+        boxes = np.minimum(found.boxes.numpy() * back, np.array(picture * 2, np.float32))
         mine = mine & torch.from_numpy((boxes[:, 2:] > boxes[:, :2]).all(1))
         cells = Cells(boxes[mine.numpy()], scores=found.scores[mine].numpy(), vocabulary=self.card.vocabulary)
         own = self.network.head == "own"

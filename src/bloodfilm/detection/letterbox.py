@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 
 from bloodfilm.io.images import RGB
-
-PAD_TO = 32
-"""Pixels of which the sides of what a network is shown are multiples."""
 
 
 def fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
@@ -26,19 +22,12 @@ def half(size: tuple[int, int]) -> tuple[int, int]:
     return max(size[0] // 2, 32), max(size[1] // 2, 32)
 
 
-def resize(picture: RGB, size: tuple[int, int]) -> Tensor:
-    """Bring (H, W, 3) uint8 to `size` (height, width), as (3, height, width) uint8."""
-    image = torch.from_numpy(picture).permute(2, 0, 1)
-    return image if size == picture.shape[:2] else TF.resize(image, list(size), antialias=True)
+def resize(picture: RGB, size: tuple[int, int], pad_to: int = 32) -> Tensor:
+    """Bring (H, W, 3) uint8 to `size` (height, width), as (3, H', W') uint8.
 
-
-def pad(image: Tensor, margin: int = 0) -> Tensor:
-    """Add to (3, H, W) right and below until both sides are multiples of 32: grey, or its mirror image.
-
-    With a `margin` it lies in its mirror image, with so many pixels on each side at least: a cell that an edge cuts
-    looks whole then.
+    Grey is added right and below until H' and W' are multiples of `pad_to`.
     """
-    down, across = ((margin, margin + -(side + 2 * margin) % PAD_TO) for side in image.shape[1:])
-    if margin:
-        return torch.from_numpy(np.pad(image.numpy(), ((0, 0), down, across), "symmetric"))
-    return F.pad(image, (*across, *down), value=114)
+    image = torch.from_numpy(picture).permute(2, 0, 1)
+    if size != picture.shape[:2]:
+        image = TF.resize(image, list(size), antialias=True)
+    return F.pad(image, (0, -size[1] % pad_to, 0, -size[0] % pad_to), value=114)

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.ops import batched_nms, box_area, box_iou
+from torchvision.ops import batched_nms, box_iou
 
 from bloodfilm.nets.attributes import AttributeHead
 from bloodfilm.nets.blocks import Conv
@@ -27,9 +27,6 @@ AttriDet's ``published`` head, by the same from ``exact`` boxes, not rounded as 
 
 MIN_READ_SCORE = 0.05
 """Cells below this are found, for curves of precision and recall, but nobody reads them: there may be a thousand."""
-
-MIN_INSIDE = 0.25
-"""Share of a box that must lie inside: of a cell that an edge cuts, with its mirror image, it is half."""
 
 MIN_AUXILIARY_SCORE = 0.3
 MAX_AUXILIARY = 1000
@@ -89,40 +86,28 @@ class AttriDet(nn.Module):
         self.novelty = Novelty(2 * (self.detector.tap_channels + self.detector.deep_channels))
 
     @torch.inference_mode()
-    def find(
-        self,
-        images: Tensor,
-        min_score: float,
-        max_overlap: float = 0.45,
-        max_cells: int = 300,
-        inside: Tensor | None = None,
-    ) -> Found:
+    def find(self, images: Tensor, min_score: float, max_overlap: float = 0.45, max_cells: int = 300) -> Found:
         """Find the cells on `images` (B, 3, H, W) in 0 to 1, and read them if the head does so from its maps.
 
         Boxes that overlap a better one of any class by more than `max_overlap` (IoU) are dropped; so are those of
         an auxiliary kind among themselves. Where the class channels tell types, the score is objectness times the
-        best of them. Boxes are cut at the edges of the picture, which is `inside` (B, 4) its image, and left out if
-        most of them lies beyond; by default it is all of the image.
+        best of them.
         """
         features = self.detector(images)
         boxes, objectness, classes, auxiliary = self.detector.decode(features.levels)
         scores = objectness.sigmoid()
         if self.head != "own":
             scores = scores * classes.amax(-1).sigmoid()
-        all_of_it = boxes.new_tensor([0, 0, *images.shape[:1:-1]]).expand(len(images), 4)
-        edges = (all_of_it, 0.0) if inside is None else (inside, MIN_INSIDE)
-        cells, place = _suppress(boxes, scores, *edges, min_score, max_overlap, max_cells)
-        others = [
-            _suppress(boxes, each, *edges, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY)[0]
-            for each in auxiliary.sigmoid().unbind(-1)
-        ]
+        size = torch.tensor(images.shape[:1:-1], device=boxes.device).repeat(2)
+        cells, place = _suppress(boxes, scores, size, min_score, max_overlap, max_cells)
+        others = auxiliary.sigmoid().unbind(-1)
         types, values = self._name(features.taps, cells, classes[cells.image, place].sigmoid())
         return Found(
             *cells,
             types,
             values,
             describe((*features.taps, features.deep)),
-            tuple(others),
+            tuple(_suppress(boxes, each, size, MIN_AUXILIARY_SCORE, max_overlap, MAX_AUXILIARY)[0] for each in others),
         )
 
     def _name(self, taps: tuple[Tensor, Tensor], cells: Objects, types: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,17 +181,15 @@ def taken_over(network: AttriDet, vocabulary: Vocabulary) -> tuple[AttriDet, int
 
 
 def _suppress(
-    boxes: Tensor, scores: Tensor, inside: Tensor, least: float, min_score: float, max_overlap: float, most: int
+    boxes: Tensor, scores: Tensor, size: Tensor, min_score: float, max_overlap: float, most: int
 ) -> tuple[Objects, Tensor]:
     """Return what is left of `boxes` (B, N, 4) with `scores` (B, N), by falling score, `most` an image; and where.
 
-    Boxes are cut at the edges `inside` (B, 4) each image; what has not at least a share `least` there is left out.
+    Boxes are cut at `size` (4,): width, height, width, height of the images.
     """
     image, place = torch.nonzero(scores >= min_score, as_tuple=True)
-    whole, scores_found = boxes[image, place], scores[image, place]
-    low, high = (corner.repeat(1, 2) for corner in torch.split(inside[image], 2, 1))
-    found = whole.clamp(low, high)
-    solid = ((found[:, 2:] - found[:, :2]) > 1).all(1) & (box_area(found) >= least * box_area(whole))
+    found, scores_found = boxes[image, place].minimum(size).clamp(min=0), scores[image, place]
+    solid = ((found[:, 2:] - found[:, :2]) > 1).all(1)
     image, place, found, scores_found = image[solid], place[solid], found[solid], scores_found[solid]
     kept = batched_nms(found, scores_found, image, max_overlap)
     kept = kept[_rank_in_image(image[kept], len(boxes)) < most]

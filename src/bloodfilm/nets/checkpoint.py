@@ -59,8 +59,6 @@ class Card(BaseModel):
     """What else it finds, hidden from results: names in `bloodfilm.vocabulary.AUXILIARY`."""
     red_cells: float | None = None
     """Side of red cells, in pixels of its input, at which it learned to see; None if pictures came as they are."""
-    margin: int = 0
-    """Pixels of its mirror image, around a picture, in which it learned to see cells that an edge cuts."""
     attributes: list[str] = []
     """Attributes that the model was taught; it says "not predicted" for the others."""
     head: Head = "own"

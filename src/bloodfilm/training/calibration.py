@@ -99,8 +99,9 @@ def fold(network: AttriDet, slope: float, offset: float, temperatures: Sequence[
 def unfold(network: AttriDet, card: Card) -> None:
     """Give back to `network` the scores and readings that it had before it was calibrated as `card` says."""
     if card.calibration:
-        slope, offset, *temperatures = card.calibration.values()
-        fold(network, 1 / slope, -offset / slope, [1 / temperature for temperature in temperatures])
+        names = ("class", *card.vocabulary.attribute_names)
+        slope, offset = card.calibration["score_slope"], card.calibration["score_offset"]
+        fold(network, 1 / slope, -offset / slope, [1 / card.calibration[name] for name in names])
 
 
 @torch.inference_mode()

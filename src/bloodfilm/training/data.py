@@ -17,7 +17,6 @@ from bloodfilm.cells import Field
 from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.io.images import RGB, read_image
 from bloodfilm.training.labels import Labels, join, labels_of, settle
-from bloodfilm.training.margin import with_margin
 from bloodfilm.training.paste import Cutouts, paste
 from bloodfilm.training.rarity import rarity
 from bloodfilm.training.regions import labelled, views
@@ -34,9 +33,6 @@ PASTED = 0.3
 
 SURROUNDED = 0.1
 """Probability that a picture shows the edge of an eyepiece."""
-
-IN_MIRROR = 0.5
-"""Probability that a picture has its mirror image around it, if that is wanted."""
 
 MAX_SQUEEZE = (0.5, 1.3)
 """Limits of the random change of aspect, width over height: some cameras' pictures come squeezed."""
@@ -76,8 +72,6 @@ class FieldDataset(Dataset[Sample]):
     collage : float
         Probability of a canvas full of labelled regions, if there are fields labelled in part: as many of them as
         it takes, those with something rare more often (`rarity`).
-    margin : int
-        Pixels of their mirror image that some pictures have around them, as a search shows all of them.
     red_cells : float, optional
         Side of red cells, in pixels of the canvas, that fields are brought to before `scale`, as far as labels tell
         (`usual_sides`). Otherwise it is their own longer side that is brought to that of the canvas.
@@ -95,7 +89,6 @@ class FieldDataset(Dataset[Sample]):
         labels: Callable[[Field], Labels] = labels_of,
         read: Callable[[Field], RGB] = read_field,
         collage: float = 0.0,
-        margin: int = 0,
         red_cells: float | None = None,
     ) -> None:
         self.read = read
@@ -105,7 +98,6 @@ class FieldDataset(Dataset[Sample]):
         self.mosaic = mosaic
         self.mirrored = mirrored
         self.collage = collage
-        self.margin = margin
         sparse = any(field.is_labelled_in_part and len(labelled(field)) for field in fields)
         self.chances = rarity(fields) if sparse else None
         self.cutouts = cutouts
@@ -128,9 +120,7 @@ class FieldDataset(Dataset[Sample]):
             sample = self._mosaic(index, random)
         else:
             sample = self._place(index, random, alone)
-        if random.random() < SURROUNDED:
-            sample = surround(*sample, random)
-        return with_margin(*sample, self.margin) if self.margin and random.random() < IN_MIRROR else sample
+        return surround(*sample, random) if random.random() < SURROUNDED else sample
 
     def _picture(self, index: int) -> Tensor:
         """Return the field at its usual size, or as it is if that is smaller."""
@@ -138,7 +128,7 @@ class FieldDataset(Dataset[Sample]):
         if path not in self._cache:
             picture = self.read(self.fields[index])
             side = min(self.sides[index], max(picture.shape))
-            self._cache[path] = resize(picture, fit(picture.shape, side))
+            self._cache[path] = resize(picture, fit(picture.shape, side), pad_to=1)
         return self._cache[path]
 
     def _cell_side(self, index: int) -> float:

@@ -157,7 +157,6 @@ class _Run:
             cutouts,
             method.labels,
             method.picture,
-            margin=self.card.margin,
             red_cells=self.card.red_cells,
         )
         self.epoch, self.best, self.batch = 0, -1.0, settings.batch

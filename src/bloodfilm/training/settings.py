@@ -14,8 +14,8 @@ class Settings:
 
     `init` is a model name or file to start from, which also sets the size; without it the size is n by default. Of an
     imported model all tensors are taken that fit the labels.
-    `mosaic`, `mirrored`, `scale`, `red_cells` and `margin` are those of `FieldDataset`; a model to start from brings
-    its own `red_cells` and `margin`. In a share `frozen` of the epochs, the first ones, the
+    `mosaic`, `mirrored`, `scale` and `red_cells` are those of `FieldDataset`; a model to start from brings its own
+    `red_cells`. In a share `frozen` of the epochs, the first ones, the
     backbone stays as it was. `workers` are the processes that load pictures; with 0 each picture is read once and kept
     in memory.
     """
@@ -34,7 +34,6 @@ class Settings:
     mirrored: float = 0.0
     scale: tuple[float, float] = (0.5, 1.4)
     red_cells: float | None = None
-    margin: int = 0
     frozen: float = 0.0
     workers: int = 0
 

@@ -55,6 +55,5 @@ def begin(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
         auxiliary=auxiliary,
         attributes=[name for name in vocabulary.attribute_names if name in attributes],
         red_cells=settings.red_cells or (card.red_cells if settings.init else None) if auxiliary else None,
-        margin=settings.margin or (card.margin if settings.init else 0),
         patients=card.patients if settings.init else [],
     )

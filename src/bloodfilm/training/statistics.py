@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bloodfilm.cells import Field
-from bloodfilm.detection.letterbox import fit, pad, resize
+from bloodfilm.detection.letterbox import fit, resize
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import Card
@@ -45,7 +45,7 @@ def _batches(fields: Sequence[Field], card: Card) -> list[torch.Tensor]:
     by_shape = defaultdict(list)
     for row in chosen:
         picture = read_image(fields[row].path)
-        image = pad(resize(picture, fit(picture.shape, card.image_size)), card.margin)
+        image = resize(picture, fit(picture.shape, card.image_size))
         by_shape[image.shape].append(image)
     parts = [images[first : first + BATCH] for images in by_shape.values() for first in range(0, len(images), BATCH)]
     batches = [torch.stack(part).float() / 255 for part in parts]
