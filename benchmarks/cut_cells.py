@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
-from torchvision.ops import box_iou
 
-from bloodfilm import Detector, Field, read_coco, read_image
-from bloodfilm.io.images import RGB
+import sources
+from bloodfilm import Cells, Detector, Field, read_coco, read_image
+from bloodfilm.evaluation.detection import score_detection
 from recipe import STAGES
 
 SHARES = (0.3, 0.5, 0.7, 1.15)
@@ -52,17 +51,15 @@ def limits(field: Field, box: np.ndarray, side: int, share: float) -> np.ndarray
     return part if ENOUGH <= kept < 1 else None
 
 
-def cut(picture: RGB, box: np.ndarray, part: np.ndarray) -> tuple[RGB, np.ndarray]:
-    """Return the part of the picture, and what it shows of the box."""
-    x0, y0, x1, y1 = part
-    inside = box.clip([x0, y0, x0, y0], [x1, y1, x1, y1]) - [x0, y0, x0, y0]
-    return np.ascontiguousarray(picture[y0:y1, x0:x1]), inside
-
-
-def is_found(detector: Detector, picture: RGB, box: np.ndarray) -> bool:
-    boxes = torch.from_numpy(detector.detect(picture).boxes)
-    overlaps = box_iou(torch.from_numpy(box[None]).to(boxes), boxes)
-    return bool((overlaps >= 0.5).any())
+def find(detector: Detector, field: Field, box: np.ndarray, parts: list[np.ndarray]) -> list[float]:
+    """Return for each part of the field 1 if what it shows of the box is found there, else 0."""
+    picture, found = read_image(field.path), []
+    for x0, y0, x1, y1 in parts:
+        left = box.clip([x0, y0, x0, y0], [x1, y1, x1, y1]) - [x0, y0, x0, y0]
+        truth = Field(field.path, Cells(left[None]), x1 - x0, y1 - y0)
+        cells = detector.detect(np.ascontiguousarray(picture[y0:y1, x0:x1]))
+        found.append(score_detection([cells], [truth])["recall"])
+    return found
 
 
 def main() -> None:
@@ -71,6 +68,8 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--models", nargs="+", default=list(STAGES))
     args = parser.parse_args()
+    if not (args.data / f"{args.split}.json").exists():
+        sources.write(args.data)
     cells = []
     for field, box, side in chosen(read_coco(args.data / f"{args.split}.json")):
         parts = [limits(field, box, side, share) for share in SHARES]
@@ -80,11 +79,9 @@ def main() -> None:
     print("| model | " + " | ".join(f"{share:.0%} left" for share in SHARES) + " |")
     print("|---" * (1 + len(SHARES)) + "|")
     for model in args.models:
-        detector, shown = Detector(model), []
-        for place in range(len(SHARES)):
-            hits = [is_found(detector, *cut(read_image(f.path), box, parts[place])) for f, box, parts in cells]
-            shown.append(f"{np.mean(hits):.3f}")
-        print(f"| {model} | " + " | ".join(shown) + " |", flush=True)
+        detector = Detector(model)
+        shares = np.mean([find(detector, *cell) for cell in cells], axis=0)
+        print(f"| {model} | " + " | ".join(f"{share:.3f}" for share in shares) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -93,6 +93,11 @@ class Vocabulary:
         return tuple(attribute.name for attribute in self.attributes)
 
     @property
+    def reading_names(self) -> tuple[str, ...]:
+        """What is read of a cell: its class, then each attribute."""
+        return "class", *self.attribute_names
+
+    @property
     def value_counts(self) -> tuple[int, ...]:
         """Number of values of each attribute."""
         return tuple(len(attribute.values) for attribute in self.attributes)

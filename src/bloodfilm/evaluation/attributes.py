@@ -72,5 +72,5 @@ def read(found: Sequence[Cells], truth: Sequence[Field], min_score: float = MIN_
         return {}
     fields = np.repeat(np.arange(len(truth)), [len(part) for part in true])
     columns = zip(np.concatenate(said).T, np.concatenate(true).T, strict=True)
-    names = ("class", *truth[0].cells.vocabulary.attribute_names)
+    names = truth[0].cells.vocabulary.reading_names
     return {name: Reading(*pair, fields, len(truth)) for name, pair in zip(names, columns, strict=True)}

@@ -42,7 +42,7 @@ def consequences(table: pd.DataFrame, after: pd.DataFrame, vocabulary: Vocabular
     before = table.loc[after.index]
     differs = {name: differing(before[name], column) for name, column in after.items()}
     follows: dict[str, Any] = {}
-    for name in ("class", *vocabulary.attribute_names):
+    for name in vocabulary.reading_names:
         if name in after:
             follows[f"{name}_score"] = before[f"{name}_score"].mask(differs[name])
     readings = [differs[name] for name in (*vocabulary.attribute_names, VERTICES) if name in after]

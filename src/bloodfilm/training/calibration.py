@@ -48,8 +48,8 @@ def calibrate(
     slope, offset = fit_logistic(logit(scores.clip(1e-6, 1 - 1e-6)), hits)
     temperatures = [fit_temperature(*part) for part in _readings(network, [*fields, *singles])]
     fold(network, slope, offset, temperatures)
-    names = ("class", *card.vocabulary.attribute_names)
-    calibration = {"score_slope": slope, "score_offset": offset, **dict(zip(names, temperatures, strict=True))}
+    named = dict(zip(card.vocabulary.reading_names, temperatures, strict=True))
+    calibration = {"score_slope": slope, "score_offset": offset, **named}
     return network, card.model_copy(update={"calibration": calibration})
 
 
@@ -99,9 +99,9 @@ def fold(network: AttriDet, slope: float, offset: float, temperatures: Sequence[
 def unfold(network: AttriDet, card: Card) -> None:
     """Give back to `network` the scores and readings that it had before it was calibrated as `card` says."""
     if card.calibration:
-        names = ("class", *card.vocabulary.attribute_names)
         slope, offset = card.calibration["score_slope"], card.calibration["score_offset"]
-        fold(network, 1 / slope, -offset / slope, [1 / card.calibration[name] for name in names])
+        temperatures = [1 / card.calibration[name] for name in card.vocabulary.reading_names]
+        fold(network, 1 / slope, -offset / slope, temperatures)
 
 
 @torch.inference_mode()
