@@ -32,7 +32,7 @@ from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.training.fine_tune import fine_tune
 from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_method, save
 from bloodfilm.training.proposals import LOWEST_SCORE, propose
-from bloodfilm.training.settings import for_people
+from bloodfilm.training.settings import Settings, for_people
 from detection import bloodfilm_model
 from leave_one_out import LEFT_OUT
 from recipe import COARSE
@@ -108,22 +108,22 @@ def choose(way: str, base: Path, target: str, number: int, seed: int, data: Path
     return proposed(fields, search(base, data, target), number)
 
 
-def tune(base: Path, fields: Sequence[Field], folder: Path, seed: int) -> Path:
-    """Return the weights that the Train widget would make of `fields`."""
+def tune(fields: Sequence[Field], folder: Path, settings: Settings) -> Path:
+    """Return the weights that the Train widget would make of `fields` in a `folder`, with these settings."""
     if not (folder / PROJECT).exists():
-        settings = for_people(str(base), COARSE.image_size, seed=seed, device="cpu")
         method = choose_method(fields)[0]
         save(folder, Project(method=method, settings=settings, judged_by=choose_judges(fields)), fields)
     return fine_tune(folder)
 
 
 def run(way: str, target: str, number: int, seed: int, data: Path, bases: Path, out: Path) -> None:
-    weights = base = bases / f"bloodfilm-{target}-0" / "last.safetensors"
+    weights = base = bases / f"bloodfilm-{target}-0" / "calibrated.safetensors"
     fields = [] if way == SOURCE_ONLY else choose(way, base, target, number, seed, data)
     cells = sum(len(field.cells) for field in fields)
     wall, cpu = time.monotonic(), time.process_time()
     if cells:
-        weights = tune(base, fields, out / f"{way}-{target}-{number}-{seed}", seed)
+        settings = for_people(str(base), COARSE.image_size, seed=seed, device="cpu")
+        weights = tune(fields, out / f"{way}-{target}-{number}-{seed}", settings)
     minutes = {"minutes": (time.monotonic() - wall) / 60, "cpu_minutes": (time.process_time() - cpu) / 60}
     find = bloodfilm_model(weights)
     test, home = fields_of(data, "test", target), home_fields(data, target)

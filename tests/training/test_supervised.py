@@ -185,6 +185,21 @@ def test_a_run_starts_from_a_checkpoint_and_keeps_what_it_was_taught(
         torch.testing.assert_close(tensor, weights[name], msg=name)
 
 
+@pytest.mark.parametrize("kept", [0.25, 1.0])
+def test_a_share_of_the_weights_stays_as_it_was(
+    fields: list[Field], checkpoint: Path, tmp_path: Path, kept: float
+) -> None:
+    options = settings(init=str(checkpoint), epochs=1)
+    for share in (0.0, kept):
+        train(fields, fields[:2], tmp_path / str(share), replace(options, kept=share))
+    before = load(checkpoint)[0].state_dict()
+    learned, left = (load_file(tmp_path / str(share) / "last.safetensors") for share in (0.0, kept))
+    assert any(not torch.equal(learned[name], before[name]) for name in learned)
+    for name, tensor in left.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, torch.lerp(learned[name], before[name], kept), msg=name)
+
+
 def test_a_checkpoint_of_another_vocabulary_is_refused(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
     cells = Cells(fields[0].cells.boxes, vocabulary=Vocabulary(("Blast",)))
     foreign = [replace(fields[0], cells=cells)]

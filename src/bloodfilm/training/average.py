@@ -1,4 +1,4 @@
-"""The moving average of a network, which is what a run leaves."""
+"""Means of a network's weights, which are what a run leaves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -23,9 +23,22 @@ class Average(Generic[Network]):
     def update(self, network: Network) -> None:
         self.updates += 1
         keep = self.decay * (1 - math.exp(-self.updates / self.ramp))
-        states = self.network.state_dict().values(), network.state_dict().values()
-        mean, now = ([state for state in part if state.is_floating_point()] for part in states)
-        torch._foreach_lerp_(mean, now, 1 - keep)
-        for counted, count in zip(*states, strict=True):
+        torch._foreach_lerp_(_floating(self.network), _floating(network), 1 - keep)
+        for counted, count in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
             if not count.is_floating_point():
                 counted.copy_(count)
+
+
+@torch.no_grad()
+def mixed(network: Network, before: Network, share: float) -> Network:
+    """Return a copy of `network` of whose weights and statistics a `share` is from `before` it was trained.
+
+    It knows most of what either knows (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+    """
+    network = copy.deepcopy(network)
+    torch._foreach_lerp_(_floating(network), _floating(before), share)
+    return network
+
+
+def _floating(network: nn.Module) -> list[Tensor]:
+    return [state for state in network.state_dict().values() if state.is_floating_point()]

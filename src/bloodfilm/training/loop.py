@@ -27,10 +27,11 @@ from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.evaluation.leakage import patients_of
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.checkpoint import load, save
+from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.checkpoint import load, read_card, save
 from bloodfilm.review.states import without_rejected
 from bloodfilm.training.augment import disturb, turn
-from bloodfilm.training.average import Average
+from bloodfilm.training.average import Average, mixed
 from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.finish import finish
 from bloodfilm.training.labels import Targets, collate
@@ -146,6 +147,8 @@ class _Run:
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.average = Average(self.network)
+        keeps = settings.kept and settings.init and read_card(settings.init).head == "own"
+        self.before = copy.deepcopy(self.average.network) if keeps else None
         cutouts = Cutouts(singles) if singles else None
         self.dataset = FieldDataset(
             fields,
@@ -287,8 +290,7 @@ class _Run:
         return settings.learning_rate * cosine * warm
 
     def _validate(self, cancelled: Callable[[], bool]) -> dict[str, float]:
-        network = copy.deepcopy(self.average.network)
-        detector = Detector.from_network(network, self.card, self.fabric.device)
+        detector = Detector.from_network(self._left(), self.card, self.fabric.device)
         found = [detector.detect(read_image(f.path), LOWEST_SCORE, cancelled=cancelled) for f in self.validation]
         scores = score_detection(found, self.validation)
         readings = score_attributes(found, self.validation, LOWEST_SCORE).values()
@@ -296,8 +298,14 @@ class _Run:
         mean = float(np.mean(read)) if read else math.nan
         return {name: scores[name] for name in ("ap50", "ap", "recall", "false_per_field")} | {"macro_f1": mean}
 
+    def _left(self) -> AttriDet:
+        """Return what the run would leave if it ended now."""
+        if self.before:
+            return mixed(self.average.network, self.before, self.settings.kept)
+        return copy.deepcopy(self.average.network)
+
     def _keep(self, row: dict[str, float]) -> None:
-        network = self.average.network
+        network = self._left()
         save(self.out / "last.safetensors", network, self.card)
         fitness = (row["ap50"] + row["ap"]) / 2
         if not (self.selects and fitness <= self.best):
@@ -305,7 +313,7 @@ class _Run:
             save(self.out / "best.safetensors", network, self.card)
         state = {
             "network": self.network.state_dict(),
-            "average": network.state_dict(),
+            "average": self.average.network.state_dict(),
             "method": self.method.state_dict(),
             "updates": self.average.updates,
             "optimizer": self.optimizer.state_dict(),

@@ -16,8 +16,8 @@ class Settings:
     imported model all tensors are taken that fit the labels.
     `mosaic`, `mirrored`, `scale` and `red_cells` are those of `FieldDataset`; a model to start from brings its own
     `red_cells`. In a share `frozen` of the epochs, the first ones, the
-    backbone stays as it was. `workers` are the processes that load pictures; with 0 each picture is read once and kept
-    in memory.
+    backbone stays as it was. A share `kept` of what is left are the weights of `init`, unless it is an imported model.
+    `workers` are the processes that load pictures; with 0 each picture is read once and kept in memory.
     """
 
     size: Size | None = None
@@ -35,6 +35,7 @@ class Settings:
     scale: tuple[float, float] = (0.5, 1.4)
     red_cells: float | None = None
     frozen: float = 0.0
+    kept: float = 0.0
     workers: int = 0
 
 
@@ -110,6 +111,13 @@ FEW_REGIONS = SparseSettings(collage=(0.5, 0.5), quiet=0.5)
 def for_people(init: str | None, image_size: int, **changes: Any) -> Settings:
     """Return settings for a few labelled patches, of use within minutes on two processor cores, with `changes`."""
     few = Settings(
-        init=init, image_size=image_size, epochs=12, batch=4, learning_rate=5e-4, warm_up=0.5, scale=(0.5, 2.0)
+        init=init,
+        image_size=image_size,
+        epochs=12,
+        batch=4,
+        learning_rate=5e-4,
+        warm_up=0.5,
+        scale=(0.5, 2.0),
+        kept=0.5,
     )
     return replace(few, **changes)

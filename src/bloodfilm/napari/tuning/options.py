@@ -52,8 +52,9 @@ class Options(QWidget):
         self.rate.setRange(1e-5, 1e-1)
         self.rate.setSingleStep(1e-4)
         self.rate.setValue(usual.learning_rate)
-        self.frozen = _number(round(100 * usual.frozen), 0, 100)
+        self.frozen, self.kept = (_number(round(100 * share), 0, 100) for share in (usual.frozen, usual.kept))
         self.frozen.setSuffix(" %")
+        self.kept.setSuffix(" %")
         self.seed = _number(0, 0, 2**31 - 1)
         form = _form(
             ("start from", self.model, "The model that learns on: one that knows other microscopes."),
@@ -69,6 +70,7 @@ class Options(QWidget):
                 ("batch", self.batch, "Pictures at once; halved by itself where memory runs out."),
                 ("learning rate", self.rate, ""),
                 ("frozen", self.frozen, "Share of the rounds, the first ones, in which the backbone stays as it was."),
+                ("old weights", self.kept, "Their share in the new model: with more it forgets less, and learns less."),
                 ("seed", self.seed, "The same seed and labels give the same weights on a processor."),
             )
         )
@@ -90,6 +92,7 @@ class Options(QWidget):
             seed=self.seed.value(),
             learning_rate=self.rate.value(),
             frozen=self.frozen.value() / 100,
+            kept=self.kept.value() / 100,
         )
 
     def _on_model(self) -> None:
