@@ -4,7 +4,7 @@
 
 The model of a folder of `leave_one_out.py`, calibrated, learns from five proposed patches of the microscope that it
 never saw, as in `new_microscope.py`, three times. Each time the new weights are mixed with the old ones, and judged on
-the test fields of that microscope and on 60 of the others ("at home"). Trainings are kept in ``build/kept-weights``.
+the test fields of that microscope and on 60 of the others ("at home"). Trainings are kept in the same folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.nets.checkpoint import load, save
-from bloodfilm.training.average import mixed
+from bloodfilm.training.average import mix
 from bloodfilm.training.settings import for_people
 from detection import bloodfilm_model
 from new_microscope import DATA, SEEDS, TARGETS, choose, fields_of, home_fields, tune
@@ -41,7 +41,6 @@ def main() -> None:
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("base", type=Path, help="Folder of a model that learned without the target.")
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--out", type=Path, default=Path("build/kept-weights"))
     args = parser.parse_args()
     base = args.base / "calibrated.safetensors"
     settings = replace(for_people(str(base), COARSE.image_size, device="cpu"), kept=0.0)
@@ -51,10 +50,14 @@ def main() -> None:
     scores: dict[float, list[list[float]]] = {share: [] for share in SHARES}
     for seed in SEEDS:
         fields = choose("proposed", base, args.target, PATCHES, seed, args.data)
-        new, card = load(tune(fields, args.out / f"{args.base.name}-{seed}", replace(settings, seed=seed)))
+        out = args.base / f"fine-tuned-{seed}"
+        tuned = tune(fields, out, replace(settings, seed=seed))
         for share in SHARES[: None if seed == SEEDS[0] else -1]:
-            save(args.out / "mixed.safetensors", mixed(new, old, share), card)
-            scores[share].append(judge(args.out / "mixed.safetensors", args.data, args.target))
+            network, card = load(tuned)
+            mix(network.detector, old.detector, share)
+            mix(network.refiner, old.refiner, share)
+            save(out / "mixed.safetensors", network, card)
+            scores[share].append(judge(out / "mixed.safetensors", args.data, args.target))
     for share, rows in scores.items():
         print(f"| {share:.0%} | " + " | ".join(f"{figure:.3f}" for figure in np.mean(rows, axis=0)) + " |", flush=True)
 

@@ -185,19 +185,56 @@ def test_a_run_starts_from_a_checkpoint_and_keeps_what_it_was_taught(
         torch.testing.assert_close(tensor, weights[name], msg=name)
 
 
-@pytest.mark.parametrize("kept", [0.25, 1.0])
-def test_a_share_of_the_weights_stays_as_it_was(
-    fields: list[Field], checkpoint: Path, tmp_path: Path, kept: float
-) -> None:
+def test_a_share_of_what_finds_cells_stays_as_it_was(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
     options = settings(init=str(checkpoint), epochs=1)
-    for share in (0.0, kept):
-        train(fields, fields[:2], tmp_path / str(share), replace(options, kept=share))
+    for kept in (0.0, 0.25):
+        train(fields, fields[:2], tmp_path / str(kept), replace(options, kept=kept))
     before = load(checkpoint)[0].state_dict()
-    learned, left = (load_file(tmp_path / str(share) / "last.safetensors") for share in (0.0, kept))
-    assert any(not torch.equal(learned[name], before[name]) for name in learned)
+    learned, left = (load_file(tmp_path / kept / "last.safetensors") for kept in ("0.0", "0.25"))
+    assert not torch.equal(learned["detector.model.0.conv.weight"], before["detector.model.0.conv.weight"])
     for name, tensor in left.items():
         if tensor.is_floating_point():
-            torch.testing.assert_close(tensor, torch.lerp(learned[name], before[name], kept), msg=name)
+            share = 0.25 if name.startswith(("detector.", "refiner.")) else 0.0
+            torch.testing.assert_close(tensor, torch.lerp(learned[name], before[name], share), msg=name)
+
+
+def test_what_is_judged_is_what_is_left(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    rows: dict[float, list[dict[str, float]]] = {0.0: [], 0.01: []}
+    for rate, told in rows.items():
+        options = settings(init=str(checkpoint), kept=1.0, learning_rate=rate, warm_up=0.0)
+        train(fields, fields[:2], tmp_path / str(rate), options, report=told.append)
+    for before, after in zip(*rows.values(), strict=True):
+        assert [after[name] for name in SCORES] == pytest.approx([before[name] for name in SCORES])
+
+
+def test_a_run_that_keeps_weights_is_resumed_as_if_it_had_not_stopped(
+    fields: list[Field], checkpoint: Path, tmp_path: Path
+) -> None:
+    options = settings(init=str(checkpoint), kept=0.5)
+    whole = train(fields, fields[:2], tmp_path / "whole", options)
+    train(fields, fields[:2], tmp_path / "parts", options, cancelled=after(3 + VALIDATION))
+    parts = train(fields, fields[:2], tmp_path / "parts", options, resume=True)
+    weights = load_file(parts)
+    for name, tensor in load_file(whole).items():
+        torch.testing.assert_close(tensor, weights[name], msg=name)
+
+
+def test_a_run_is_not_resumed_from_other_weights(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    init = Path(shutil.copy(checkpoint, tmp_path / "a.safetensors"))
+    train(fields, fields[:2], tmp_path / "run", settings(init=str(init), epochs=1))
+    network, card = load(init)
+    save(init, network, card.model_copy(update={"description": "Another one."}))
+    with pytest.raises(UserError, match="begun with init's sha256"):
+        train(fields, fields[:2], tmp_path / "run", settings(init=str(init), epochs=1), resume=True)
+
+
+def test_nothing_is_kept_of_an_imported_model(fields: list[Field], tmp_path: Path) -> None:
+    network = AttriDet("n", LLD, head="none")
+    save(tmp_path / "a.safetensors", network, Card(name="a", head="none"))
+    with pytest.warns(UserWarning, match="are taken over"):
+        train(fields, fields[:2], tmp_path, settings(init=str(tmp_path / "a.safetensors"), epochs=1, kept=1.0))
+    left = load_file(tmp_path / "last.safetensors")
+    assert not torch.equal(left["detector.model.0.conv.weight"], network.state_dict()["detector.model.0.conv.weight"])
 
 
 def test_a_checkpoint_of_another_vocabulary_is_refused(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:

@@ -30,14 +30,12 @@ class Average(Generic[Network]):
 
 
 @torch.no_grad()
-def mixed(network: Network, before: Network, share: float) -> Network:
-    """Return a copy of `network` of whose weights and statistics a `share` is from `before` it was trained.
+def mix(network: nn.Module, before: nn.Module, share: float) -> None:
+    """Let a `share` of the weights and statistics of `network` be those that it had `before` it was trained.
 
     It knows most of what either knows (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
     """
-    network = copy.deepcopy(network)
     torch._foreach_lerp_(_floating(network), _floating(before), share)
-    return network
 
 
 def _floating(network: nn.Module) -> list[Tensor]:

@@ -31,7 +31,7 @@ from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import load, read_card, save
 from bloodfilm.review.states import without_rejected
 from bloodfilm.training.augment import disturb, turn
-from bloodfilm.training.average import Average, mixed
+from bloodfilm.training.average import Average, mix
 from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.finish import finish
 from bloodfilm.training.labels import Targets, collate
@@ -76,7 +76,9 @@ def train(
     """Train on `fields` by `method`, by default `Supervised`, and keep the weights that score best on `validation`.
 
     Best is the highest mean of AP50 and AP. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights
-    count as the best. In the end the best ones are calibrated on `validation` and told what is usual (`finish`).
+    count as the best. Before anything is judged or written, a share `kept` of the weights that the run began with is
+    mixed into what finds and boxes cells. In the end the best ones are calibrated on `validation` and told what is
+    usual (`finish`).
     What the network that a run begins with says of red cells and platelets is kept if no field labels them (`Memory`).
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
@@ -147,8 +149,10 @@ class _Run:
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.average = Average(self.network)
-        keeps = settings.kept and settings.init and read_card(settings.init).head == "own"
-        self.before = copy.deepcopy(self.average.network) if keeps else None
+        begun_with = read_card(settings.init) if settings.init else None
+        knows = begun_with is not None and (begun_with.head, begun_with.auxiliary) == ("own", self.card.auxiliary)
+        self.kept, self.before = (settings.kept if knows else 0.0), copy.deepcopy(self.average.network)
+        self.begun_with = begun_with.sha256 if begun_with else ""
         cutouts = Cutouts(singles) if singles else None
         self.dataset = FieldDataset(
             fields,
@@ -290,7 +294,7 @@ class _Run:
         return settings.learning_rate * cosine * warm
 
     def _validate(self, cancelled: Callable[[], bool]) -> dict[str, float]:
-        detector = Detector.from_network(self._left(), self.card, self.fabric.device)
+        detector = Detector.from_network(self._result(), self.card, self.fabric.device)
         found = [detector.detect(read_image(f.path), LOWEST_SCORE, cancelled=cancelled) for f in self.validation]
         scores = score_detection(found, self.validation)
         readings = score_attributes(found, self.validation, LOWEST_SCORE).values()
@@ -298,14 +302,15 @@ class _Run:
         mean = float(np.mean(read)) if read else math.nan
         return {name: scores[name] for name in ("ap50", "ap", "recall", "false_per_field")} | {"macro_f1": mean}
 
-    def _left(self) -> AttriDet:
+    def _result(self) -> AttriDet:
         """Return what the run would leave if it ended now."""
-        if self.before:
-            return mixed(self.average.network, self.before, self.settings.kept)
-        return copy.deepcopy(self.average.network)
+        network = copy.deepcopy(self.average.network)
+        mix(network.detector, self.before.detector, self.kept)
+        mix(network.refiner, self.before.refiner, self.kept)
+        return network
 
     def _keep(self, row: dict[str, float]) -> None:
-        network = self._left()
+        network = self._result()
         save(self.out / "last.safetensors", network, self.card)
         fitness = (row["ap50"] + row["ap"]) / 2
         if not (self.selects and fitness <= self.best):
@@ -333,7 +338,7 @@ class _Run:
 
     def _fixed_settings(self) -> dict[str, Any]:
         fixed = {name: value for name, value in asdict(self.settings).items() if name not in FREE_TO_CHANGE}
-        return fixed | {"method": self.method.name} | self.method.options()
+        return fixed | {"init's sha256": self.begun_with, "method": self.method.name} | self.method.options()
 
     def _restore(self) -> None:
         state = torch.load(self.out / STATE, map_location=self.fabric.device, weights_only=True)

@@ -108,7 +108,7 @@ def _train(folder: Path, orders: Orders, say: Callable[..., None]) -> None:
 
 
 def _finds(folder: Path, picture: Path, method: Method, cancelled: Callable[[], bool]) -> list[list[float]]:
-    """Return the boxes of the cells in `picture` that the moving average of the network is sure enough of.
+    """Return the boxes of the cells in `picture` that the weights of the last epoch are sure enough of.
 
     Raises `Cancelled` once `cancelled` says yes.
     """

@@ -70,7 +70,11 @@ class Options(QWidget):
                 ("batch", self.batch, "Pictures at once; halved by itself where memory runs out."),
                 ("learning rate", self.rate, ""),
                 ("frozen", self.frozen, "Share of the rounds, the first ones, in which the backbone stays as it was."),
-                ("old weights", self.kept, "Their share in the new model: with more it forgets less, and learns less."),
+                (
+                    "old weights",
+                    self.kept,
+                    "Their share in what finds cells: with more it forgets less, and learns less.",
+                ),
                 ("seed", self.seed, "The same seed and labels give the same weights on a processor."),
             )
         )
