@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from short_run import VALIDATION, stop_after
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
@@ -107,21 +108,12 @@ def test_guessed_objects_teach_where_nobody_looked(sparse: list[Field]) -> None:
     assert (gradient[..., 4] < 0).any()
 
 
-VALIDATION = 2
-"""Fields to select on; before each, too, a run asks if it is to stop."""
-
-
-def after(times: int) -> Callable[[], bool]:
-    asked = iter(range(times))
-    return lambda: next(asked, None) is None
-
-
 @pytest.mark.parametrize("method", [lambda: Sparse(EAGER), Published], ids=["sladet", "published"])
 def test_a_run_that_goes_on_ends_with_the_very_weights_of_a_whole_one(
     sparse: list[Field], tmp_path: Path, method: Callable[[], Method]
 ) -> None:
     train(sparse, sparse[:2], tmp_path / "whole", SETTINGS, method=method())
-    train(sparse, sparse[:2], tmp_path / "parts", SETTINGS, method=method(), cancelled=after(3 + VALIDATION))
+    train(sparse, sparse[:2], tmp_path / "parts", SETTINGS, method=method(), cancelled=stop_after(3 + VALIDATION))
     torch.manual_seed(99)
     train(sparse, sparse[:2], tmp_path / "parts", SETTINGS, method=method(), resume=True)
     whole, resumed = (load_file(tmp_path / out / "last.safetensors") for out in ("whole", "parts"))

@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from bloodfilm.nets.attridet import AttriDet
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -30,12 +32,14 @@ class Average(Generic[Network]):
 
 
 @torch.no_grad()
-def mix(network: nn.Module, before: nn.Module, share: float) -> None:
-    """Let a `share` of the weights and statistics of `network` be those that it had `before` it was trained.
+def mix(network: AttriDet, before: AttriDet, share: float) -> None:
+    """Let a `share` of what finds and boxes cells in `network` be as it was `before` it was trained.
 
-    It knows most of what either knows (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+    It knows most of what either knows (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). What reads
+    types and attributes stays: of those that were never taught, the weights before know nothing.
     """
-    torch._foreach_lerp_(_floating(network), _floating(before), share)
+    for now, then in ((network.detector, before.detector), (network.refiner, before.refiner)):
+        torch._foreach_lerp_(_floating(now), _floating(then), share)
 
 
 def _floating(network: nn.Module) -> list[Tensor]:

@@ -305,8 +305,7 @@ class _Run:
     def _result(self) -> AttriDet:
         """Return what the run would leave if it ended now."""
         network = copy.deepcopy(self.average.network)
-        mix(network.detector, self.before.detector, self.kept)
-        mix(network.refiner, self.before.refiner, self.kept)
+        mix(network, self.before, self.kept)
         return network
 
     def _keep(self, row: dict[str, float]) -> None:

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from short_run import SCORES, VALIDATION, settings, stop_after
+
+from bloodfilm.cells import Cells, Field
+from bloodfilm.errors import UserError
+from bloodfilm.nets.attridet import AttriDet
+from bloodfilm.nets.checkpoint import Card, Stain, load, save
+from bloodfilm.training.loop import train
+from bloodfilm.vocabulary import LLD, Vocabulary
+
+
+def test_a_checkpoint_is_not_trained_as_another_size(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="size n; it cannot be trained as size x"):
+        train(fields, fields[:2], tmp_path, settings(init=str(checkpoint), size="x"))
+
+
+def test_a_run_starts_from_a_checkpoint_and_keeps_what_it_was_taught(
+    fields: list[Field], checkpoint: Path, tmp_path: Path
+) -> None:
+    options = settings(init=str(checkpoint), epochs=1, learning_rate=0.0)
+    train(fields, fields[:2], tmp_path, options)
+    network, card = load(tmp_path / "last.safetensors")
+    assert "Basophil" in card.classes
+    assert card.attributes == list(card.vocabulary.attribute_names)
+    weights = dict(load(checkpoint)[0].named_parameters())
+    for name, tensor in network.named_parameters():
+        torch.testing.assert_close(tensor, weights[name], msg=name)
+
+
+def test_a_share_of_what_finds_cells_stays_as_it_was(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    options = settings(init=str(checkpoint), epochs=1)
+    for kept in (0.0, 0.25):
+        train(fields, fields[:2], tmp_path / str(kept), replace(options, kept=kept))
+    before = load(checkpoint)[0].state_dict()
+    learned, left = (load_file(tmp_path / kept / "last.safetensors") for kept in ("0.0", "0.25"))
+    assert not torch.equal(learned["detector.model.0.conv.weight"], before["detector.model.0.conv.weight"])
+    for name, tensor in left.items():
+        if tensor.is_floating_point():
+            share = 0.25 if name.startswith(("detector.", "refiner.")) else 0.0
+            torch.testing.assert_close(tensor, torch.lerp(learned[name], before[name], share), msg=name)
+
+
+def test_what_is_judged_is_what_is_left(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    rows: dict[float, list[dict[str, float]]] = {0.0: [], 0.01: []}
+    for rate, told in rows.items():
+        options = settings(init=str(checkpoint), kept=1.0, learning_rate=rate, warm_up=0.0)
+        train(fields, fields[:2], tmp_path / str(rate), options, report=told.append)
+    for before, after in zip(*rows.values(), strict=True):
+        assert [after[name] for name in SCORES] == pytest.approx([before[name] for name in SCORES])
+
+
+def test_a_run_that_keeps_weights_is_resumed_as_if_it_had_not_stopped(
+    fields: list[Field], checkpoint: Path, tmp_path: Path
+) -> None:
+    options = settings(init=str(checkpoint), kept=0.5)
+    whole = train(fields, fields[:2], tmp_path / "whole", options)
+    train(fields, fields[:2], tmp_path / "parts", options, cancelled=stop_after(3 + VALIDATION))
+    parts = train(fields, fields[:2], tmp_path / "parts", options, resume=True)
+    weights = load_file(parts)
+    for name, tensor in load_file(whole).items():
+        torch.testing.assert_close(tensor, weights[name], msg=name)
+
+
+def test_a_run_is_not_resumed_from_other_weights(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    init = Path(shutil.copy(checkpoint, tmp_path / "a.safetensors"))
+    train(fields, fields[:2], tmp_path / "run", settings(init=str(init), epochs=1))
+    network, card = load(init)
+    save(init, network, card.model_copy(update={"description": "Another one."}))
+    with pytest.raises(UserError, match="begun with init's sha256"):
+        train(fields, fields[:2], tmp_path / "run", settings(init=str(init), epochs=1), resume=True)
+
+
+def test_nothing_is_kept_of_an_imported_model(fields: list[Field], tmp_path: Path) -> None:
+    network = AttriDet("n", LLD, head="none")
+    save(tmp_path / "a.safetensors", network, Card(name="a", head="none"))
+    with pytest.warns(UserWarning, match="are taken over"):
+        train(fields, fields[:2], tmp_path, settings(init=str(tmp_path / "a.safetensors"), epochs=1, kept=1.0))
+    left = load_file(tmp_path / "last.safetensors")
+    assert not torch.equal(left["detector.model.0.conv.weight"], network.state_dict()["detector.model.0.conv.weight"])
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    cells = Cells(fields[0].cells.boxes, vocabulary=Vocabulary(("Blast",)))
+    foreign = [replace(fields[0], cells=cells)]
+    with pytest.raises(UserError, match="another vocabulary"):
+        train(foreign, foreign, tmp_path, settings(init=str(checkpoint)))
+
+
+def test_an_imported_model_is_taken_over_where_it_fits(fields: list[Field], tmp_path: Path) -> None:
+    vocabulary = Vocabulary(("thing",), LLD.attributes)
+    network = AttriDet("n", vocabulary, head="none")
+    network.detector.detect.anchors.mul_(1.1)
+    save(tmp_path / "a.safetensors", network, Card(name="a", vocabulary=vocabulary, classes=["thing"], head="none"))
+    options = settings(init=str(tmp_path / "a.safetensors"), epochs=1, learning_rate=0.0)
+    with pytest.warns(UserWarning, match=r"a\.safetensors: 343 of 349 tensors fit and are taken over"):
+        train(fields, fields[:2], tmp_path / "run", options)
+    trained, card = load(tmp_path / "run" / "last.safetensors")
+    assert (card.vocabulary, card.classes, card.head) == (LLD, ["Neutrophil", "Lymphocyte"], "own")
+    assert torch.equal(trained.detector.detect.anchors, network.detector.detect.anchors)
+    given = dict(network.detector.named_parameters())
+    for name, tensor in trained.detector.named_parameters():
+        if not name.startswith("model.24."):
+            torch.testing.assert_close(tensor, given[name], msg=name)
+
+
+def test_a_model_that_sees_other_colours_is_no_start(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+    network, card = load(checkpoint)
+    stain = Stain(matrix=torch.eye(3).tolist(), offset=[0.0] * 3)
+    save(tmp_path / "a.safetensors", network, card.model_copy(update={"stain": stain}))
+    with pytest.raises(UserError, match="in other colours"):
+        train(fields, fields[:2], tmp_path / "run", settings(init=str(tmp_path / "a.safetensors")))
+
+
+def test_a_backbone_can_stay_as_it_was_in_the_first_epochs(
+    fields: list[Field], checkpoint: Path, tmp_path: Path
+) -> None:
+    begun = load_file(checkpoint)
+
+    def moved(out: Path, frozen: float) -> set[str]:
+        train(fields, fields[:2], out, settings(init=str(checkpoint), frozen=frozen, warm_up=0.0))
+        now = load_file(out / "last.safetensors")
+        changed = {name for name, value in begun.items() if not torch.equal(now[name], value)}
+        return {name.split(".")[2] for name in changed if name.startswith("detector.model.")}
+
+    backbone = {str(layer) for layer in range(10)}
+    assert not moved(tmp_path / "frozen", 1.0) & backbone
+    assert backbone <= moved(tmp_path / "half", 0.5)
