@@ -40,6 +40,9 @@ SEEDS = (0, 1, 2)
 PICTURES = 24_000
 """Pictures seen in one training; only ours is told the size of their red cells."""
 
+FEW = 8
+"""Fields that epochs are judged by, for nothing hangs on it."""
+
 RESULTS = Path(__file__).parent / "results" / "leave_one_out.csv"
 COLUMNS = ("model", "left_out", "seed", "ap50", "ap", "recall", "false_per_field")
 
@@ -48,7 +51,8 @@ def train_bloodfilm(
     fields: Sequence[Field], validation: Sequence[Field], out: Path, epochs: int, image_size: int, seed: int
 ) -> Path:
     settings: Settings = replace(COARSE, epochs=epochs, image_size=image_size, seed=seed)
-    train(fields, validation, out, settings, resume=(out / STATE).exists(), singles=single_cells(fields))
+    few = [field for field in validation if len(field.cells)][:FEW]
+    train(fields, few, out, settings, resume=(out / STATE).exists(), singles=single_cells(fields))
     calibrated = out / "calibrated.safetensors"
     save(calibrated, *calibrate(*load(out / "last.safetensors"), validation))
     return calibrated
