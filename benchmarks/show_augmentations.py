@@ -49,7 +49,8 @@ def vacuoles(cell: Tensor) -> tuple[Tensor, ...]:
 
 def main() -> None:
     film, cells = sample_field()
-    x, y = (int(v) for v in cells.boxes[3, :2] - 30)
+    height, width = film.shape[:2]
+    x, y = np.clip(cells.boxes[3, :2].astype(int) - 30, 0, (width - SIDE, height - SIDE))
     picture = torch.from_numpy(film[y : y + SIDE, x : x + SIDE]).permute(2, 0, 1).float() / 255
     copies = picture.repeat(SAMPLES, 1, 1, 1)
     rows = {name: (picture, *change(copies, row)) for row, (name, change) in enumerate(changes().items())}

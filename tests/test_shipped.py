@@ -115,7 +115,7 @@ def test_scale_and_novelty_of_a_picture_are_written(tmp_path: Path) -> None:
     (field,) = read_coco(tmp_path / "cells.json")
     assert field.cells.scale is not None
     assert field.cells.scale.sure
-    assert field.cells.scale.um_per_px[1] == pytest.approx(0.12, rel=0.1)
+    assert field.cells.scale.um_per_px[1] == pytest.approx(7.5 / 58, rel=0.05)
     assert (field.cells.novelty or 0) > 0
     assert {"diameter_um", "novelty"} <= set(pd.read_csv(tmp_path / "cells.csv"))
 

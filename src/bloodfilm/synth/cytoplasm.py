@@ -40,7 +40,7 @@ class Body:
     def cloud(self, amount: float, rng: np.random.Generator) -> Image:
         """Return uneven staining around 0: broad clouds and fine grain."""
         broad = smooth_noise(self.depth.shape, 0.3 * self.radius, rng)
-        fine = smooth_noise(self.depth.shape, 0.08 * self.radius, rng)
+        fine = smooth_noise(self.depth.shape, 0.05 * self.radius, rng)
         return np.asarray(amount * (0.6 * broad + 0.7 * fine), np.float32)
 
 
@@ -54,16 +54,16 @@ def neutrophil_cytoplasm(body: Body, stains: Stains, rng: np.random.Generator) -
 
 def lymphocyte_cytoplasm(body: Body, stains: Stains, rng: np.random.Generator) -> Image:
     """Return the optical density (H, W, 3) of clear sky-blue cytoplasm."""
-    return stained(0.75 + body.cloud(0.16, rng), stains.azure)
+    return stained(0.9 + body.cloud(0.16, rng), stains.azure)
 
 
 def monocyte_cytoplasm(body: Body, stains: Stains, rng: np.random.Generator) -> Image:
     """Return the optical density (H, W, 3) of grey-blue, cloudy cytoplasm with azurophilic dust."""
     fading = 0.65 + 0.35 * soft_step(body.depth - 0.15 * body.radius, 0.3 * body.radius)
-    blue = (0.46 + body.cloud(0.14, rng)) * fading
-    cover, shade = body.granules(0.02, 0.12, rng)
-    pink = np.full_like(body.x, 0.4)
-    dust = 0.22 * cover * shade**2
+    blue = (0.62 + body.cloud(0.24, rng)) * fading
+    cover, shade = body.granules(0.02, 0.08, rng)
+    pink = np.full_like(body.x, 0.6)
+    dust = 0.12 * cover * shade**2
     return stained(blue, stains.azure) + stained(pink, stains.eosin) + stained(dust, stains.azurophil_granule)
 
 
@@ -71,7 +71,7 @@ def eosinophil_cytoplasm(body: Body, stains: Stains, rng: np.random.Generator) -
     """Return the optical density (H, W, 3) of coarse orange-red granules that fill the cell."""
     deep, deep_shade = body.granules(0.06, 0.09, rng, softness=0.06)
     cover, shade = body.granules(0.055, 0.12, rng)
-    granular = 0.3 + 0.4 * deep * deep_shade + 0.3 * cover * shade + body.cloud(0.06, rng)
+    granular = 0.45 + 0.35 * deep * deep_shade + 0.2 * cover * shade + body.cloud(0.06, rng)
     return stained(granular, stains.eosinophil_granule)
 
 

@@ -11,21 +11,23 @@ def round_nucleus(y: Image, x: Image, radius: float, rng: np.random.Generator) -
     """Return the depth (H, W) in pixels below the outline of a lymphocyte's nucleus; `radius` is the cell's."""
     away = rng.uniform(0, 2 * np.pi)
     shift = radius * rng.uniform(0.03, 0.1)
-    share = rng.uniform(0.86, 0.93)
+    share = rng.uniform(0.83, 0.91)
     depth = disc(y - shift * np.sin(away), x - shift * np.cos(away), share * radius, rng, rng.uniform(0.9, 1), 0.035)
     return _uneven(depth, radius, 0.015, rng)
 
 
 def kidney_nucleus(y: Image, x: Image, radius: float, rng: np.random.Generator) -> Image:
     """Return the depth below the outline of a monocyte's nucleus: a thick, bent band."""
-    spread = np.radians(rng.uniform(130, 230))
+    spread = np.radians(rng.uniform(150, 250))
     t = np.linspace(0, 1, 40)
     angle = rng.uniform(0, 2 * np.pi) + spread * (t - 0.5)
-    bend = radius * rng.uniform(0.3, 0.4)
+    bend = radius * rng.uniform(0.38, 0.48)
     points = np.stack([bend * np.sin(angle), bend * np.cos(angle)], 1)
     points -= 0.55 * points.mean(0) * rng.uniform(0.3, 1)
-    thickness = radius * rng.uniform(0.33, 0.4) * (1 + 0.1 * np.sin(2 * np.pi * t + rng.uniform(0, 2 * np.pi)))
-    return _uneven(thick_curve(y, x, points, thickness), radius, 0.035, rng)
+    thickness = radius * rng.uniform(0.38, 0.46) * (1 + 0.1 * np.sin(2 * np.pi * t + rng.uniform(0, 2 * np.pi)))
+    depth = thick_curve(y, x, points, thickness)
+    depth += 0.03 * radius * smooth_noise(depth.shape, 0.12 * radius, rng)
+    return _uneven(depth, radius, 0.035, rng)
 
 
 def lobed_nucleus(
@@ -79,17 +81,16 @@ def _uneven(depth: Image, radius: float, amount: float, rng: np.random.Generator
 
 def coarse_chromatin(depth: Image, radius: float, rng: np.random.Generator) -> Image:
     """Return the amount of chromatin (H, W) in dense clumps with narrow pale channels between them."""
-    clumps = np.tanh(1.6 * smooth_noise(depth.shape, 0.15 * radius, rng) + 0.6)
+    clumps = np.tanh(1.6 * smooth_noise(depth.shape, 0.09 * radius, rng) + 0.6)
     fine = smooth_noise(depth.shape, 0.07 * radius, rng)
-    return np.asarray(0.76 + 0.26 * clumps + 0.08 * fine + _membrane(depth, radius, 0.2), np.float32)
+    return np.asarray(0.82 + 0.2 * clumps + 0.06 * fine + _membrane(depth, radius, 0.2), np.float32)
 
 
 def open_chromatin(depth: Image, radius: float, rng: np.random.Generator) -> Image:
     """Return the amount of chromatin (H, W) in a loose, lacy network."""
-    strings = np.exp(-((smooth_noise(depth.shape, 0.1 * radius, rng) / 0.7) ** 2))
-    fine = smooth_noise(depth.shape, 0.06 * radius, rng)
+    strings = np.tanh(smooth_noise(depth.shape, 0.06 * radius, rng) + 0.3)
     patches = smooth_noise(depth.shape, 0.3 * radius, rng)
-    amount = 0.48 + 0.24 * strings + 0.09 * fine + 0.06 * patches
+    amount = 0.64 + 0.24 * strings + 0.06 * patches
     return np.asarray(amount + _membrane(depth, radius, 0.16), np.float32)
 
 

@@ -37,10 +37,10 @@ class Stains:
     def typical(cls) -> Stains:
         return cls(
             haemoglobin=density(206, 164, 160),
-            chromatin=density(66, 26, 116),
-            azure=density(132, 136, 188),
+            chromatin=density(66, 26, 124),
+            azure=density(125, 116, 175),
             eosin=density(226, 184, 190),
-            eosinophil_granule=density(202, 118, 122),
+            eosinophil_granule=density(176, 88, 122),
             basophil_granule=density(62, 16, 92),
             azurophil_granule=density(150, 78, 148),
         )

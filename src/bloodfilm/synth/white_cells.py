@@ -49,7 +49,7 @@ RECIPES = {
         (1.65, 1.98), _neutrophil_nucleus, "irregular", "coarse", cytoplasm.neutrophil_cytoplasm, "slight"
     ),
     "Lymphocyte": Recipe(
-        (1.45, 1.68), nuclei.round_nucleus, "regular", "coarse", cytoplasm.lymphocyte_cytoplasm, "moderate"
+        (1.25, 1.55), nuclei.round_nucleus, "regular", "coarse", cytoplasm.lymphocyte_cytoplasm, "moderate"
     ),
     "Monocyte": Recipe(
         (2.02, 2.25),
@@ -63,7 +63,7 @@ RECIPES = {
     ),
     "Eosinophil": Recipe(
         (1.75, 2.05),
-        partial(nuclei.lobed_nucleus, lobes=2, lobe_radius=0.38, strand_radius=0.1, spread=135),
+        partial(nuclei.lobed_nucleus, lobes=2, lobe_radius=0.42, strand_radius=0.1, spread=135),
         "irregular",
         "coarse",
         cytoplasm.eosinophil_cytoplasm,
