@@ -10,7 +10,7 @@ from bloodfilm.training.proposals import Proposal, Sized, propose
 from bloodfilm.vocabulary import LLD
 
 FIELD = SimpleNamespace(width=400, height=300)
-NEUTROPHIL, BASOPHIL = LLD.class_code("Neutrophil"), LLD.class_code("Basophil")
+BASOPHIL = LLD.class_code("Basophil")
 
 
 def fields(count: int) -> list[Sized]:
@@ -43,26 +43,36 @@ def test_patches_have_the_share_and_the_aspect_of_their_field_and_lie_in_it(shar
         assert x0 >= 0 and y0 >= 0 and x1 <= 400.01 and y1 <= 300.01
 
 
-def test_doubt_comes_before_what_is_sure_and_that_before_nothing() -> None:
-    found = [cells(), cells((200, 150), score=0.99), cells((200, 150), score=0.5), cells((200, 150), score=0.05)]
+def test_what_is_probably_a_cell_comes_before_what_is_hardly_one_and_that_before_nothing() -> None:
+    found = [cells(), cells((200, 150), score=0.05), cells((200, 150), score=0.99), cells((200, 150), score=0.5)]
     proposals = propose(fields(4), found, 4)
-    assert [proposal.field for proposal in proposals[:2]] == [2, 1]
-    assert [proposal.why for proposal in proposals][:2] == ["1 doubtful cell", "1 cell"]
-    uses = [proposal.use for proposal in proposals]
-    assert uses == sorted(uses, reverse=True)
+    assert {proposal.field for proposal in proposals[:2]} == {2, 3}
+    assert [proposal.field for proposal in proposals[2:]] == [1, 0]
+    assert {proposal.field: proposal.why for proposal in proposals} == {
+        0: "nothing found yet",
+        1: "1 doubtful cell",
+        2: "1 cell",
+        3: "1 doubtful cell",
+    }
 
 
-def test_a_rare_type_comes_before_one_more_of_the_same() -> None:
-    found = [cells((200, 150), score=0.9, code=NEUTROPHIL) for _ in range(4)]
-    found.append(cells((200, 150), score=0.9, code=BASOPHIL))
-    assert 4 in [proposal.field for proposal in propose(fields(5), found, 2)]
-    assert "1 Basophil" in [proposal.why for proposal in propose(fields(5), found, 2)]
+def test_fields_with_a_cell_are_as_useful_as_crowded_ones_and_come_in_no_order() -> None:
+    crowd = cells(*[(x, y) for x in (160, 200, 240) for y in (120, 160)])
+    found = [crowd if index < 10 else cells((200, 150), score=0.9) for index in range(40)]
+    proposals = propose(fields(40), found, 20)
+    assert {proposal.use for proposal in proposals} == {1.0}
+    assert 1 <= sum(proposal.field < 10 for proposal in proposals) < 10
+    assert propose(fields(40), found, 20) == proposals
 
 
-def test_a_field_unlike_the_others_comes_first_and_is_told() -> None:
-    found = [cells((200, 150)), cells((200, 150), novelty=1.8), cells((200, 150), novelty=0.5)]
-    first = propose(fields(3), found, 1)[0]
-    assert (first.field, first.why) == (1, "1 doubtful cell, unlike what the model knows")
+def test_the_fullest_patch_of_a_field_is_taken() -> None:
+    found = cells((40, 40), (320, 220), (360, 260))
+    assert propose(fields(1), [found], 1)[0].why == "2 doubtful cells"
+
+
+def test_a_field_unlike_what_the_model_knows_is_told() -> None:
+    first = propose(fields(1), [cells((200, 150), score=0.9, code=BASOPHIL, novelty=1.8)], 1)[0]
+    assert first.why == "1 Basophil, unlike what the model knows"
 
 
 def test_other_fields_come_before_a_second_patch_of_one() -> None:

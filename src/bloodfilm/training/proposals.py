@@ -1,8 +1,8 @@
 """Where to label next: the patches of fields whose labels would teach a model most; known without torch.
 
-The use of a patch is that of the cells that the model finds in it: those it is in doubt of (uncertainty sampling, Lewis
-and Gale, 1994), of types that are rare, on fields unlike those it knows. Patches are taken one after the other, each
-for what it adds to those before it.
+The use of a patch is that of the cells that the model finds in it. Fields with as much to find are taken in a random
+order, so that what is labelled stands for all of them. What the model is most in doubt of does not come first: on a new
+microscope that is where it errs on a few odd fields.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bloodfilm.cells import Cells, FloatArray
-from bloodfilm.vocabulary import UNKNOWN
 
 LOWEST_SCORE = 0.05
 """Score down to which cells are best searched for here; what is less probable counts next to nothing."""
@@ -33,10 +32,8 @@ MOST, MARGIN = 8, 0.1
 MAX_SHARED = 0.25
 """Share of a patch that may be labelled or skipped already."""
 
-CONFIRMED, TYPE_DOUBT, EMPTY = 1.0, 0.5, 0.02
-"""Use of a cell that is sure, beside 1 of one in full doubt; of doubt of a type; of a patch in which nothing is."""
-
-MAX_NOVELTY = 2.0
+EMPTY = 0.02
+"""Use of a patch in which nothing is, beside 1 of a cell that is probably one."""
 
 
 class Sized(Protocol):
@@ -86,16 +83,15 @@ def propose(
         raise ValueError("Each field needs its cells and its taken rectangles.")
     regions = taken if taken is not None else [()] * len(fields)
     grounds = [_Ground(*each, share) for each in zip(fields, found, regions, strict=True)]
-    met: Counter[int] = Counter()
+    order = np.random.default_rng(0).permutation(len(fields)).tolist()
     proposals: list[Proposal] = []
     while len(proposals) < number:
-        uses = [ground.best(met) for ground in grounds]
-        index = max(range(len(uses)), key=lambda i: uses[i][0], default=0)
+        uses = [ground.best() for ground in grounds]
+        index = max(order, key=lambda i: uses[i][0], default=0)
         if not uses or uses[index][0] <= 0:
             break
         use, row = uses[index]
-        region, cells, why = grounds[index].take(row)
-        met.update(cells.codes[cells.codes != UNKNOWN].tolist())
+        region, why = grounds[index].take(row)
         proposals.append(Proposal(index, region, use, why))
     return proposals
 
@@ -105,8 +101,7 @@ class _Ground:
 
     def __init__(self, field: Sized, found: Cells, taken: npt.ArrayLike, share: float) -> None:
         self.found = found
-        self.value = _values(found)
-        self.novelty = min(found.novelty if found.novelty is not None else 1.0, MAX_NOVELTY)
+        self.value = np.minimum(2 * found.scores.astype(float), 1)
         whole = np.array([field.width, field.height])
         size = whole * np.sqrt(share)
         self.patches = _patches(whole, size, found.boxes[np.argsort(-self.value)[:MOST]])
@@ -121,24 +116,23 @@ class _Ground:
         for region in np.asarray(taken, float).reshape(-1, 4):
             self._occupy(region)
 
-    def best(self, met: Counter[int]) -> tuple[float, int]:
-        """Return the use of the best patch and its row, where `met` counts the types of cells chosen before."""
+    def best(self) -> tuple[float, int]:
+        """Return the use of the best patch, no more than that of one cell, and its row."""
         if not self.free.any():
             return 0.0, 0
-        value = self.value / np.sqrt([1 + met[int(code)] for code in self.found.codes])
-        use = _diminishing(value, self.inside) - self.cut @ value
+        use = _diminishing(self.value, self.inside) - self.cut @ self.value
         use = np.where(self.free, np.maximum(use, 0) + self.least, 0)
         row = int(np.argmax(use))
-        return float(use[row]) * (1 + self.novelty) / (1 + self.times), row
+        return min(float(use[row]), 1.0) / (1 + self.times), row
 
-    def take(self, row: int) -> tuple[tuple[float, float, float, float], Cells, str]:
-        """Return patch `row`, what is found in it and why it was chosen; it is taken from now on."""
+    def take(self, row: int) -> tuple[tuple[float, float, float, float], str]:
+        """Return patch `row` and what is found in it; it is taken from now on."""
         region, inside = self.patches[row], self.inside[row] & (self.value > 0)
         cells = self.found[inside]
         self._occupy(region)
         self.times += 1
         x0, y0, x1, y1 = region.tolist()
-        return (x0, y0, x1, y1), cells, _reason(cells, self.found.novelty)
+        return (x0, y0, x1, y1), _reason(cells, self.found.novelty)
 
     def _occupy(self, region: npt.NDArray[np.floating]) -> None:
         """Leave out patches that share too much with `region`; cells with their middle in it teach no more."""
@@ -147,14 +141,6 @@ class _Ground:
         self.free &= overlap.clip(min=0).prod(1) <= MAX_SHARED * area
         middle = (self.found.boxes[:, :2] + self.found.boxes[:, 2:]) / 2
         self.value = np.where(((middle > region[:2]) & (middle < region[2:])).all(1), 0, self.value)
-
-
-def _values(found: Cells) -> npt.NDArray[np.float64]:
-    """Return what the label of each cell (N,) would teach: doubt of the cell and of its type, and that it is one."""
-    score = found.scores.astype(float)
-    undecided = np.where(found.codes == UNKNOWN, 1.0, 1 - np.nan_to_num(found.class_scores, nan=1.0))
-    typed = bool((found.codes != UNKNOWN).any())
-    return np.asarray(4 * score * (1 - score) + score * (CONFIRMED + TYPE_DOUBT * undecided * typed))
 
 
 def _patches(field: npt.NDArray[np.floating], size: npt.NDArray[np.floating], boxes: FloatArray) -> FloatArray:
