@@ -54,7 +54,7 @@ def main() -> None:
         tuned = tune(fields, out, replace(settings, seed=seed))
         for share in SHARES[: None if seed == SEEDS[0] else -1]:
             network, card = load(tuned)
-            mix(network, old, share)
+            mix(network, old, share, readings=False)
             save(out / "mixed.safetensors", network, card)
             scores[share].append(judge(out / "mixed.safetensors", args.data, args.target))
     for share, rows in scores.items():

@@ -35,7 +35,15 @@ def test_a_run_starts_from_a_checkpoint_and_keeps_what_it_was_taught(
         torch.testing.assert_close(tensor, weights[name], msg=name)
 
 
-def test_a_share_of_what_finds_cells_stays_as_it_was(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("new_type", [False, True])
+def test_a_share_of_what_finds_cells_stays_as_it_was_and_of_what_reads_those_known(
+    fields: list[Field], checkpoint: Path, tmp_path: Path, new_type: bool
+) -> None:
+    mixed = ("detector.", "refiner.") if new_type else ("detector.", "refiner.", "attributes.")
+    network, card = load(checkpoint)
+    taught = {"attributes": list(LLD.attribute_names), "classes": [] if new_type else list(LLD.classes)}
+    checkpoint = tmp_path / "taught.safetensors"
+    save(checkpoint, network, card.model_copy(update=taught))
     options = settings(init=str(checkpoint), epochs=1)
     for kept in (0.0, 0.25):
         train(fields, fields[:2], tmp_path / str(kept), replace(options, kept=kept))
@@ -44,7 +52,7 @@ def test_a_share_of_what_finds_cells_stays_as_it_was(fields: list[Field], checkp
     assert not torch.equal(learned["detector.model.0.conv.weight"], before["detector.model.0.conv.weight"])
     for name, tensor in left.items():
         if tensor.is_floating_point():
-            share = 0.25 if name.startswith(("detector.", "refiner.")) else 0.0
+            share = 0.25 if name.startswith(mixed) else 0.0
             torch.testing.assert_close(tensor, torch.lerp(learned[name], before[name], share), msg=name)
 
 

@@ -32,13 +32,16 @@ class Average(Generic[Network]):
 
 
 @torch.no_grad()
-def mix(network: AttriDet, before: AttriDet, share: float) -> None:
+def mix(network: AttriDet, before: AttriDet, share: float, readings: bool) -> None:
     """Let a `share` of what finds and boxes cells in `network` be as it was `before` it was trained.
 
-    It knows most of what either knows (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). What reads
-    types and attributes stays: of those that were never taught, the weights before know nothing.
+    It knows most of what either knows (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). So does
+    what reads types and attributes, if `readings`: not where some were never taught before, of which it knew nothing.
     """
-    for now, then in ((network.detector, before.detector), (network.refiner, before.refiner)):
+    parts = [(network.detector, before.detector), (network.refiner, before.refiner)]
+    if readings:
+        parts.append((network.attributes, before.attributes))
+    for now, then in parts:
         torch._foreach_lerp_(_floating(now), _floating(then), share)
 
 

@@ -77,8 +77,8 @@ def train(
 
     Best is the highest mean of AP50 and AP. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights
     count as the best. Before anything is judged or written, a share `kept` of the weights that the run began with is
-    mixed into what finds and boxes cells. In the end the best ones are calibrated on `validation` and told what is
-    usual (`finish`).
+    mixed into what finds and boxes cells, and into what reads them if no type or attribute is new. In the end the best
+    ones are calibrated on `validation` and told what is usual (`finish`).
     What the network that a run begins with says of red cells and platelets is kept if no field labels them (`Memory`).
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
@@ -152,6 +152,9 @@ class _Run:
         begun_with = read_card(settings.init) if settings.init else None
         knows = begun_with is not None and (begun_with.head, begun_with.auxiliary) == ("own", self.card.auxiliary)
         self.kept, self.before = (settings.kept if knows else 0.0), copy.deepcopy(self.average.network)
+        self.knew_all = begun_with is not None and (
+            {*self.card.classes, *self.card.attributes} <= {*begun_with.classes, *begun_with.attributes}
+        )
         self.begun_with = begun_with.sha256 if begun_with else ""
         cutouts = Cutouts(singles) if singles else None
         self.dataset = FieldDataset(
@@ -305,7 +308,7 @@ class _Run:
     def _result(self) -> AttriDet:
         """Return what the run would leave if it ended now."""
         network = copy.deepcopy(self.average.network)
-        mix(network, self.before, self.kept)
+        mix(network, self.before, self.kept, self.knew_all)
         return network
 
     def _keep(self, row: dict[str, float]) -> None:

@@ -17,7 +17,8 @@ class Settings:
     `mosaic`, `mirrored`, `scale` and `red_cells` are those of `FieldDataset`; a model to start from brings its own
     `red_cells`. In a share `frozen` of the epochs, the first ones, the
     backbone stays as it was. A share `kept` of what finds and boxes cells are the weights of `init` in the end,
-    unless it is an imported model, or one without red cells where these are learned.
+    unless it is an imported model, or one without red cells where these are learned; and of what reads types and
+    attributes, unless one of them is new.
     `workers` are the processes that load pictures; with 0 each picture is read once and kept in memory.
     """
 

@@ -253,7 +253,7 @@ class LabelSection(QWidget):
         (shape,) = to_rectangles([proposal.region], index)
         go_to(self.viewer, image, shape)
         left = len(self.suggestions.proposals)
-        self.words.setText(f"Best of {left}: {proposal.why}.")
+        self.words.setText(f"Next of {left}: {proposal.why}.")
 
     def _on_accept(self) -> None:
         image = self.suggestions.proposals[0][1]
