@@ -67,7 +67,7 @@ def test_the_score_filters_without_running_again(panel: DetectWidget, qtbot) -> 
     run(panel, qtbot)
     cells = panel.viewer.layers[-1]
     found = cells.nshapes
-    panel.score.setValue(0.95)
+    panel.score.setValue(0.99)
     assert cells.nshapes < found
     panel.score.setValue(MIN_SCORE)
     assert cells.nshapes == found
@@ -79,10 +79,10 @@ def test_the_score_filters_the_selected_result_else_the_latest(panel: DetectWidg
     image, first, second = panel.viewer.layers
     found = first.nshapes
     panel.viewer.layers.selection.active = first
-    panel.score.setValue(0.95)
+    panel.score.setValue(0.98)
     assert first.nshapes < found == second.nshapes
     panel.viewer.layers.selection.active = image
-    panel.score.setValue(0.94)
+    panel.score.setValue(0.99)
     assert second.nshapes < found
     panel.viewer.layers.remove(second)
     panel.score.setValue(MIN_SCORE)
@@ -100,7 +100,7 @@ def test_a_result_that_was_restored_is_what_it_was(panel: DetectWidget, qtbot) -
     (again,) = layer_fields(restored.data, restored.as_layer_data_tuple()[1])
     assert again.cells.scale == field.cells.scale and again.cells.scale is not None
     assert again.cells.novelty == field.cells.novelty
-    panel.score.setValue(0.95)
+    panel.score.setValue(0.99)
     assert restored.nshapes < len(field.cells)
     assert str(again.cells.scale) in panel.summary.text()
 
