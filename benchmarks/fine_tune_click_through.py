@@ -30,6 +30,8 @@ from click_through import Shots, act, click, open_window, rest, until
 
 FIELDS = 4
 
+Box = tuple[float, float, float, float]
+
 
 def drawn_fields(folder: Path) -> list[Path]:
     """Return pictures of drawn fields, as of another microscope: darker, and with a colour cast."""
@@ -54,7 +56,7 @@ class Canvas:
         at = QPoint(round(middle.x() + (x - cx) * camera.zoom), round(middle.y() + (y - cy) * camera.zoom))
         return self.native.mapToGlobal(at)
 
-    def drag(self, box: tuple[float, float, float, float]) -> None:
+    def drag(self, box: Box) -> None:
         """Draw a box with the real pointer."""
         start, end = self.place(*box[:2]), self.place(*box[2:])
         act("mousemove", start.x(), start.y(), "mousedown", 1)
@@ -88,6 +90,23 @@ def write_number(box: QWidget, value: int) -> None:
     act("type", value)
 
 
+def rectangles(viewer: napari.Viewer, name: str) -> np.ndarray:
+    """Return x0, y0, x1, y1 (N, 4) of the shapes of a layer."""
+    corners = np.array([shape[:, -2:] for shape in viewer.layers[name].data]).reshape(-1, 4, 2)
+    return np.concatenate((corners.min(1)[:, ::-1], corners.max(1)[:, ::-1]), 1)
+
+
+def cell_to_label(viewer: napari.Viewer, image: napari.layers.Image) -> tuple[Box, Box]:
+    """Return the box of a cell found on `image`, with the least of it in a region, and what is around it."""
+    cells, regions = rectangles(viewer, f"{image.name} cells"), rectangles(viewer, f"{image.name} labelled regions")
+    sides = np.minimum(cells[:, None, 2:], regions[:, 2:]) - np.maximum(cells[:, None, :2], regions[:, :2])
+    cell = cells[sides.clip(min=0).prod(2).sum(1).argmin()]
+    height, width = image.data.shape[:2]
+    margin = 0.4 * (cell[2:] - cell[:2])
+    around = np.concatenate((cell[:2] - margin, cell[2:] + margin)).clip(2, np.tile((width - 2, height - 2), 2))
+    return tuple(cell.tolist()), tuple(around.tolist())
+
+
 def label(panel: Any, viewer: napari.Viewer, shots: Shots) -> None:
     section, canvas = panel.label, Canvas(viewer)
     click(section.suggest)
@@ -98,20 +117,20 @@ def label(panel: Any, viewer: napari.Viewer, shots: Shots) -> None:
         click(section.accept)
     shots.take("labelled")
     image = section.images[0]
-    height, width = image.data.shape[:2]
     click(section.pictures.viewport(), section.pictures.visualItemRect(section.pictures.item(0)).center())
     click(section.draw_region)
     viewer.reset_view()
     rest()
     regions = sum(layer.nshapes for layer in viewer.layers if layer.name.endswith("labelled regions"))
-    canvas.drag((0.03 * width, 0.2 * height, 0.33 * width, 0.53 * height))
+    cell, around = cell_to_label(viewer, image)
+    canvas.drag(around)
     if sum(layer.nshapes for layer in viewer.layers if layer.name.endswith("labelled regions")) != regions + 1:
         sys.exit("FAILED: no region was drawn")
     click(section.draw_cells)
-    canvas.delete(0.16 * width, 0.37 * height)
+    canvas.delete((cell[0] + cell[2]) / 2, (cell[1] + cell[3]) / 2)
     click(section.draw_cells)
     before = viewer.layers.selection.active.nshapes
-    canvas.drag((0.08 * width, 0.27 * height, 0.24 * width, 0.48 * height))
+    canvas.drag(cell)
     if viewer.layers.selection.active.nshapes != before + 1:
         sys.exit("FAILED: no cell was boxed")
     rest()
