@@ -84,14 +84,15 @@ def propose(
     regions = taken if taken is not None else [()] * len(fields)
     grounds = [_Ground(*each, share) for each in zip(fields, found, regions, strict=True)]
     order = np.random.default_rng(0).permutation(len(fields)).tolist()
+    best = [ground.best() for ground in grounds]
     proposals: list[Proposal] = []
-    while len(proposals) < number:
-        uses = [ground.best() for ground in grounds]
-        index = max(order, key=lambda i: uses[i][0], default=0)
-        if not uses or uses[index][0] <= 0:
+    while best and len(proposals) < number:
+        index = max(order, key=lambda i: best[i][0])
+        use, row = best[index]
+        if use <= 0:
             break
-        use, row = uses[index]
         region, why = grounds[index].take(row)
+        best[index] = grounds[index].best()
         proposals.append(Proposal(index, region, use, why))
     return proposals
 
