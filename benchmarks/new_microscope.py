@@ -31,7 +31,7 @@ from bloodfilm import Cells, Detector, Field, read_coco, read_image
 from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.training.fine_tune import fine_tune
-from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_method, save
+from bloodfilm.training.project import PROJECT, plan, save
 from bloodfilm.training.proposals import LOWEST_SCORE, propose
 from bloodfilm.training.settings import Settings, for_people
 from detection import bloodfilm_model
@@ -63,8 +63,10 @@ def fields_of(data: Path, split: str, target: str) -> list[Field]:
     return [field for field in read(data / f"{split}.json") if field.source == target]
 
 
-def home_fields(data: Path, target: str) -> list[Field]:
-    fields = [field for field in read(data / "test.json") if field.source not in LEFT_OUT[target] and len(field.cells)]
+def home_fields(data: Path, target: str, split: str = "test") -> list[Field]:
+    fields = [
+        field for field in read(data / f"{split}.json") if field.source not in LEFT_OUT[target] and len(field.cells)
+    ]
     return [fields[i] for i in np.random.default_rng(0).permutation(len(fields))[:HOME]]
 
 
@@ -113,8 +115,7 @@ def choose(way: str, base: Path, target: str, number: int, seed: int, data: Path
 def tune(fields: Sequence[Field], folder: Path, settings: Settings) -> Path:
     """Return the weights that the Train widget would make of `fields` in a `folder`, with these settings."""
     if not (folder / PROJECT).exists():
-        method = choose_method(fields)[0]
-        save(folder, Project(method=method, settings=settings, judged_by=choose_judges(fields)), fields)
+        save(folder, plan(fields, settings), fields)
     return fine_tune(folder)
 
 

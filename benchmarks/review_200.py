@@ -171,6 +171,8 @@ def main() -> None:
     window.focus()
     before = layer.features.copy()
     review_all(window, review, args.cells)
+    viewer.fit_to_view()
+    rest()
     shots.take("reviewed")
     counts = layer.features["review"].iloc[: args.cells].value_counts()
     print(f"{args.cells} cells reviewed by {len(window.seconds)} keys: {counts[counts > 0].to_dict()}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from bloodfilm.cells import Field
+from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError, UserError
 from bloodfilm.training.fine_tune import parts
 from bloodfilm.training.project import (
@@ -22,6 +22,7 @@ from bloodfilm.training.project import (
     choose_judges,
     choose_method,
     load,
+    plan,
     rounds_done,
     rows_done,
     save,
@@ -29,6 +30,7 @@ from bloodfilm.training.project import (
     unfinished,
 )
 from bloodfilm.training.settings import Settings
+from bloodfilm.vocabulary import LLD, UNKNOWN
 
 IN_PART = np.array([[0, 0, 30, 30]], np.float32)
 
@@ -113,6 +115,27 @@ def test_one_field_of_three_judges_whatever_their_order(fields: list[Field], pro
     assert [str(field.path.absolute()) for field in judges] == chosen
     assert len(learned) == 2
     assert parts(project, fields[:2])[1] == fields[:2]
+
+
+def cells_of(field: Field, count: int, named: int) -> Field:
+    codes = np.where(np.arange(count) < named, 3, UNKNOWN)
+    return replace(field, cells=Cells(np.tile(np.float32([1, 1, 9, 9]), (count, 1)), codes, vocabulary=LLD))
+
+
+@pytest.mark.parametrize(
+    ("count", "named", "kept"), [(19, 0, (0.75, 0.75)), (20, 19, (0.5, 0.75)), (20, 20, (0.5, 0.25))]
+)
+def test_of_few_cells_more_of_the_old_weights_is_kept(
+    fields: list[Field], count: int, named: int, kept: tuple[float, float]
+) -> None:
+    fields = [cells_of(fields[0], count, named), *(cells_of(field, 0, 0) for field in fields[1:])]
+    assert plan(fields, Settings(kept=None)).settings.kept == kept
+    assert plan(fields, Settings(kept=(0.1, 0.2))).settings.kept == (0.1, 0.2)
+
+
+def test_cells_that_judge_are_not_learned(fields: list[Field]) -> None:
+    fields = [cells_of(field, 9, 0) for field in fields[:3]]
+    assert plan(fields, Settings(kept=None)).settings.kept == (0.75, 0.75)
 
 
 def test_files_are_json_that_others_can_read(fields: list[Field], project: Project, tmp_path: Path) -> None:

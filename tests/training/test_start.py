@@ -36,30 +36,30 @@ def test_a_run_starts_from_a_checkpoint_and_keeps_what_it_was_taught(
 
 
 @pytest.mark.parametrize("new_type", [False, True])
-def test_a_share_of_what_finds_cells_stays_as_it_was_and_of_what_reads_those_known(
+def test_shares_of_what_finds_cells_stay_as_they_were_and_of_what_reads_those_known(
     fields: list[Field], checkpoint: Path, tmp_path: Path, new_type: bool
 ) -> None:
-    mixed = ("detector.", "refiner.") if new_type else ("detector.", "refiner.", "attributes.")
+    shares = {"detector": 0.25, "refiner": 0.25, "attributes": 0.0 if new_type else 0.75}
     network, card = load(checkpoint)
     taught = {"attributes": list(LLD.attribute_names), "classes": [] if new_type else list(LLD.classes)}
     checkpoint = tmp_path / "taught.safetensors"
     save(checkpoint, network, card.model_copy(update=taught))
     options = settings(init=str(checkpoint), epochs=1)
-    for kept in (0.0, 0.25):
-        train(fields, fields[:2], tmp_path / str(kept), replace(options, kept=kept))
+    for kept in (0.0, 0.0), (0.25, 0.75):
+        train(fields, fields[:2], tmp_path / str(kept[0]), replace(options, kept=kept))
     before = load(checkpoint)[0].state_dict()
     learned, left = (load_file(tmp_path / kept / "last.safetensors") for kept in ("0.0", "0.25"))
     assert not torch.equal(learned["detector.model.0.conv.weight"], before["detector.model.0.conv.weight"])
     for name, tensor in left.items():
         if tensor.is_floating_point():
-            share = 0.25 if name.startswith(mixed) else 0.0
+            share = shares.get(name.split(".")[0], 0.0)
             torch.testing.assert_close(tensor, torch.lerp(learned[name], before[name], share), msg=name)
 
 
 def test_what_is_judged_is_what_is_left(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
     rows: dict[float, list[dict[str, float]]] = {0.0: [], 0.01: []}
     for rate, told in rows.items():
-        options = settings(init=str(checkpoint), kept=1.0, learning_rate=rate, warm_up=0.0)
+        options = settings(init=str(checkpoint), kept=(1.0, 1.0), learning_rate=rate, warm_up=0.0)
         train(fields, fields[:2], tmp_path / str(rate), options, report=told.append)
     for before, after in zip(*rows.values(), strict=True):
         assert [after[name] for name in SCORES] == pytest.approx([before[name] for name in SCORES])
@@ -68,7 +68,7 @@ def test_what_is_judged_is_what_is_left(fields: list[Field], checkpoint: Path, t
 def test_a_run_that_keeps_weights_is_resumed_as_if_it_had_not_stopped(
     fields: list[Field], checkpoint: Path, tmp_path: Path
 ) -> None:
-    options = settings(init=str(checkpoint), kept=0.5)
+    options = settings(init=str(checkpoint), kept=(0.5, 0.5))
     whole = train(fields, fields[:2], tmp_path / "whole", options)
     train(fields, fields[:2], tmp_path / "parts", options, cancelled=stop_after(3 + VALIDATION))
     parts = train(fields, fields[:2], tmp_path / "parts", options, resume=True)
@@ -90,7 +90,7 @@ def test_nothing_is_kept_of_an_imported_model(fields: list[Field], tmp_path: Pat
     network = AttriDet("n", LLD, head="none")
     save(tmp_path / "a.safetensors", network, Card(name="a", head="none"))
     with pytest.warns(UserWarning, match="are taken over"):
-        train(fields, fields[:2], tmp_path, settings(init=str(tmp_path / "a.safetensors"), epochs=1, kept=1.0))
+        train(fields, fields[:2], tmp_path, settings(init=str(tmp_path / "a.safetensors"), epochs=1, kept=(1.0, 1.0)))
     left = load_file(tmp_path / "last.safetensors")
     assert not torch.equal(left["detector.model.0.conv.weight"], network.state_dict()["detector.model.0.conv.weight"])
 

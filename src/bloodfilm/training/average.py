@@ -32,17 +32,15 @@ class Average(Generic[Network]):
 
 
 @torch.no_grad()
-def mix(network: AttriDet, before: AttriDet, share: float, readings: bool) -> None:
-    """Let a `share` of what finds and boxes cells in `network` be as it was `before` it was trained.
+def mix(network: AttriDet, before: AttriDet, shares: tuple[float, float]) -> None:
+    """Let shares of what finds and boxes cells in `network`, and of what reads them, be as `before` it was trained.
 
-    It knows most of what either knows (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). So does
-    what reads types and attributes, if `readings`: not where some were never taught before, of which it knew nothing.
+    It knows most of what either knows (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
     """
-    parts = [(network.detector, before.detector), (network.refiner, before.refiner)]
-    if readings:
-        parts.append((network.attributes, before.attributes))
-    for now, then in parts:
-        torch._foreach_lerp_(_floating(now), _floating(then), share)
+    finding, reading = shares
+    for name, share in ("detector", finding), ("refiner", finding), ("attributes", reading):
+        now, then = (_floating(getattr(each, name)) for each in (network, before))
+        torch._foreach_lerp_(now, then, share)
 
 
 def _floating(network: nn.Module) -> list[Tensor]:

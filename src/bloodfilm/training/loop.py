@@ -76,9 +76,8 @@ def train(
     """Train on `fields` by `method`, by default `Supervised`, and keep the weights that score best on `validation`.
 
     Best is the highest mean of AP50 and AP. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights
-    count as the best. Before anything is judged or written, a share `kept` of the weights that the run began with is
-    mixed into what finds and boxes cells, and into what reads them if no type or attribute is new. In the end the best
-    ones are calibrated on `validation` and told what is usual (`finish`).
+    count as the best. Before anything is judged or written, shares `kept` of the weights that the run began with are
+    mixed in. In the end the best ones are calibrated on `validation` and told what is usual (`finish`).
     What the network that a run begins with says of red cells and platelets is kept if no field labels them (`Memory`).
 
     Writes below `out`: ``best.safetensors``, ``last.safetensors``, ``state.pt`` to resume from and
@@ -151,10 +150,10 @@ class _Run:
         self.average = Average(self.network)
         begun_with = read_card(settings.init) if settings.init else None
         knows = begun_with is not None and (begun_with.head, begun_with.auxiliary) == ("own", self.card.auxiliary)
-        self.kept, self.before = (settings.kept if knows else 0.0), copy.deepcopy(self.average.network)
-        self.knew_all = begun_with is not None and (
-            {*self.card.classes, *self.card.attributes} <= {*begun_with.classes, *begun_with.attributes}
-        )
+        finding, reading = settings.kept if settings.kept and knows else (0.0, 0.0)
+        names, known = ({*card.classes, *card.attributes} for card in (self.card, begun_with or self.card))
+        self.kept = finding, reading if names <= known else 0.0
+        self.before = copy.deepcopy(self.average.network)
         self.begun_with = begun_with.sha256 if begun_with else ""
         cutouts = Cutouts(singles) if singles else None
         self.dataset = FieldDataset(
@@ -308,7 +307,7 @@ class _Run:
     def _result(self) -> AttriDet:
         """Return what the run would leave if it ended now."""
         network = copy.deepcopy(self.average.network)
-        mix(network, self.before, self.kept, self.knew_all)
+        mix(network, self.before, self.kept)
         return network
 
     def _keep(self, row: dict[str, float]) -> None:
