@@ -46,6 +46,8 @@ SHARE = 0.2
 SOURCE_ONLY, ALL = "source only", "all"
 WAYS = (SOURCE_ONLY, "random", "proposed", ALL)
 HOME = 60
+GAP = 0.01
+"""Of AP50 between no label and all, below which there is nothing to close."""
 
 DATA, BASES, OUT = Path("build/data"), Path("build/leave-one-out"), Path("build/new-microscope")
 RESULTS = Path(__file__).parent / "results" / "new_microscope.csv"
@@ -161,7 +163,7 @@ def print_table() -> None:
             closed = (mean(*key) - low) / (high - low)
             cells, false, minutes = (mean(*key, column) for column in ("cells", "false_per_field", "cpu_minutes"))
             home = " | ".join(f"{mean(*key, column):.3f}" for column in HOME_SCORES)
-            shown = "" if way in (SOURCE_ONLY, ALL) or np.isnan(closed) else f"{closed:.0%}"
+            shown = f"{closed:.0%}" if way in ("random", "proposed") and high - low >= GAP else ""
             print(
                 f"| {target} | {way} | {patches if patches != '0' else ''} | {cells:.1f} "
                 f"| {mean(*key):.3f} ({len(by[key])}) | {false:.3f} | {shown} | {home} | {minutes:.1f} |"

@@ -49,7 +49,7 @@ def test_others_may_read_a_checkpoint_as_any_other_file(checkpoint: Path, tmp_pa
 def test_half_precision_halves_the_file_and_keeps_the_weights_close(
     network: AttriDet, checkpoint: Path, tmp_path: Path
 ) -> None:
-    save(tmp_path / "half.safetensors", network, Card(name="half"), half=True)
+    save(str(tmp_path / "half.safetensors"), network, Card(name="half"), half=True)
     loaded, _ = load(tmp_path / "half.safetensors")
     assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * checkpoint.stat().st_size
     for name, tensor in loaded.state_dict().items():

@@ -88,13 +88,13 @@ class Card(BaseModel):
         return json.dumps(content | {"vocabulary": self.vocabulary.to_dict()})
 
 
-def save(path: Path, model: AttriDet, card: Card, half: bool = False) -> None:
+def save(path: str | Path, model: AttriDet, card: Card, half: bool = False) -> None:
     """Write `model` and `card` to `path`; with `half`, floating-point weights as 16 bits."""
     tensors = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in model.state_dict().items()
     }
-    with replacing(path) as temporary:
+    with replacing(Path(path)) as temporary:
         temporary.write_bytes(to_bytes(tensors, {"bloodfilm": card.to_json()}))
 
 
