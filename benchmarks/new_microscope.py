@@ -72,6 +72,11 @@ def home_fields(data: Path, target: str, split: str = "test") -> list[Field]:
     return [fields[i] for i in np.random.default_rng(0).permutation(len(fields))[:HOME]]
 
 
+def base_of(bases: Path, target: str) -> Path:
+    """Return the weights of the model that never saw `target`."""
+    return bases / f"bloodfilm-{target}-1" / "calibrated.safetensors"
+
+
 @cache
 def search(base: Path, data: Path, target: str) -> list[Cells]:
     detector = Detector(base)
@@ -122,7 +127,7 @@ def tune(fields: Sequence[Field], folder: Path, settings: Settings) -> Path:
 
 
 def run(way: str, target: str, number: int, seed: int, data: Path, bases: Path, out: Path) -> None:
-    weights = base = bases / f"bloodfilm-{target}-1" / "calibrated.safetensors"
+    weights = base = base_of(bases, target)
     fields = [] if way == SOURCE_ONLY else choose(way, base, target, number, seed, data)
     cells = sum(len(field.cells) for field in fields)
     wall, cpu = time.monotonic(), time.process_time()

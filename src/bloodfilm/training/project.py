@@ -29,8 +29,8 @@ LOCK = ".training.lock"
 ENOUGH_TO_HOLD_OUT = 3
 """Fields with a cell from which on one is held out to judge by."""
 
-FEW_CELLS = 20
-"""Cells below which the old model is trusted more."""
+FEW_NAMED = 20
+"""Cells with a type or attribute below which the old model is trusted more to name them."""
 
 MethodName = Literal["attridet", "sladet"]
 
@@ -84,9 +84,8 @@ def choose_judges(fields: Sequence[Field]) -> list[str]:
 def choose_kept(fields: Sequence[Field]) -> tuple[float, float]:
     """Return which shares of the old weights to keep, as `Settings.kept`, in learning from the cells of `fields`."""
     named = [np.column_stack((field.cells.codes, field.cells.attributes)) != UNKNOWN for field in fields]
-    finding = sum(len(field.cells) for field in fields) < FEW_CELLS
-    reading = sum(int(known.any(1).sum()) for known in named) < FEW_CELLS
-    return 0.75 if finding else 0.5, 0.75 if reading else 0.25
+    few = sum(int(known.any(1).sum()) for known in named) < FEW_NAMED
+    return 0.5, 0.75 if few else 0.25
 
 
 def plan(fields: Sequence[Field], settings: Settings, minutes: float | None = None) -> Project:
