@@ -77,6 +77,9 @@ def test_pictures_in_several_files_are_told(field: Field, tmp_path: Path) -> Non
 
 
 def test_what_is_no_file_of_reports_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "found.csv").touch()
+    with pytest.raises(LabelError, match="nowhere: no such file or folder"):
+        read_films(tmp_path / "nowhere")
     with pytest.raises(LabelError, match=r"no cells.json in it; give the --out of detect, or a COCO file"):
         read_films(tmp_path)
     with pytest.raises(
@@ -109,7 +112,7 @@ def test_films_of_one_name_are_told_apart(fields: list[Field], tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "Invalid JSON"), ('{"images": []}', "lists no pictures"), ("[]", "a.json"), (None, "No such file")],
+    [("{", "Invalid JSON"), ('{"images": []}', "lists no pictures"), ("[]", "a.json"), (None, "no such file")],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:

@@ -111,7 +111,7 @@ def test_what_a_model_cannot_name_is_not_reported_as_absent(drawn: Path, tmp_pat
     assert "Blasts: not assessed" in page
     assert "It cannot name myeloblast" in page
     blasts = json.loads((tmp_path / "film.json").read_text())["films"][0]["blasts"]
-    assert (blasts["assessed"], blasts["share"]) == (False, None)
+    assert (blasts["assessed"], blasts["count"], blasts["share"]) == (False, None, None)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,8 @@ def test_no_blasts_are_reported_only_where_some_could_have_been_named(
     film = replace(film, fields=(replace(film.fields[0], cells=cells),), provenance=provenance)
     write_report(tmp_path / "film.json", summarise(film))
     blasts = json.loads((tmp_path / "film.json").read_text())["films"][0]["blasts"]
-    assert (blasts["assessed"], blasts["share"]) == (assessed, 0 if assessed else None)
+    number = 0 if assessed else None
+    assert (blasts["assessed"], blasts["count"], blasts["share"]) == (assessed, number, number)
 
 
 def test_a_blast_that_a_person_named_is_reported(film: Film) -> None:

@@ -160,7 +160,8 @@ def test_adaptation_leaves_a_model_that_knows_how_to_stain(
     ways = AdaptSettings(statistics=True, teacher=True, mixing=True)
     best = adapt(checkpoint, fields[:3], fields[3:], target, tmp_path / "run", SETTINGS, ways)
     card = read_card(best)
-    assert card.method == "adapt"
+    assert (card.name, card.method, card.scores) == ("run", "adapt", {})
+    assert "adapted to" in card.description
     assert card.stain is not None
     Detector(best, "cpu").detect(read_image(target[0].path))
     bare = adapt(checkpoint, fields[:3], fields[3:], target, tmp_path / "bare", SETTINGS)

@@ -12,7 +12,7 @@ from short_run import SCORES, VALIDATION, settings, stop_after
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import UserError
 from bloodfilm.nets.attridet import AttriDet
-from bloodfilm.nets.checkpoint import Card, Stain, load, save
+from bloodfilm.nets.checkpoint import NOT_A_DIAGNOSIS, Card, Stain, load, save
 from bloodfilm.training.loop import train
 from bloodfilm.vocabulary import LLD, Vocabulary
 
@@ -28,6 +28,8 @@ def test_a_run_starts_from_a_checkpoint_and_keeps_what_it_was_taught(
     options = settings(init=str(checkpoint), epochs=1, learning_rate=0.0)
     train(fields, fields[:2], tmp_path, options)
     network, card = load(tmp_path / "last.safetensors")
+    assert (card.name, card.limits) == (tmp_path.name, [NOT_A_DIAGNOSIS])
+    assert card.description.startswith(f"Trained from {checkpoint.name} on {len(fields)} fields with ")
     assert "Basophil" in card.classes
     assert card.attributes == list(card.vocabulary.attribute_names)
     weights = dict(load(checkpoint)[0].named_parameters())

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bloodfilm.cli.options import Device, MinScore, console, make_folder, progress_bar
+from bloodfilm.cli.options import Device, MinScore, console, make_folder, progress_bar, tell_unreviewed
 from bloodfilm.weights import MIN_SCORE
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def evaluate(
     from bloodfilm.errors import UserError
     from bloodfilm.evaluation.report import evaluate as score
     from bloodfilm.evaluation.report import to_json
-    from bloodfilm.io.annotated import read_annotated
+    from bloodfilm.io.annotated import check_format, read_annotated
     from bloodfilm.io.coco import parse_coco, pictures_of, to_fields
 
     if matrix:
@@ -62,6 +62,8 @@ def evaluate(
         raise UserError("Give one --truth and one --found; several, and --model and --out, go with --matrix.")
     annotated = read_annotated(truth[0], test=True, keep_missing=True)
     trained = [field for path in trained_on for field in read_annotated(path, keep_missing=True)]
+    tell_unreviewed(annotated)
+    check_format(found)
     content = parse_coco(found)
     cells = to_fields(content, found, pictures_of(content, found).find)
     learned = trained if trained_on else None

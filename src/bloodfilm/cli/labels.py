@@ -86,7 +86,7 @@ def synth(
     ] = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Draw synthetic blood-film fields with exact labels: pictures and fields.json (COCO)."""
+    """Draw synthetic blood-film fields with exact labels: pictures and fields.json (COCO), in place of older ones."""
     make_folder(out)
     if lld:
         from bloodfilm.synth.lld import write_lld

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bloodfilm.vocabulary import number_of
+
+if TYPE_CHECKING:
+    from bloodfilm.cells import Field
 
 console = Console(stderr=True, highlight=False, markup=False)
 
@@ -35,3 +41,12 @@ def make_folder(out: Path) -> None:
 def progress_bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True)
+
+
+def tell_unreviewed(fields: Sequence[Field]) -> None:
+    """Say how many cells of `fields`, taken for true, a model found and nobody reviewed."""
+    from bloodfilm.review.states import unreviewed
+
+    if count := sum(int(unreviewed(field.cells).sum()) for field in fields):
+        told = f"{number_of(count, 'cell')} that a model found and nobody reviewed"
+        console.print(f"Taken for true: {told}", soft_wrap=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from bloodfilm.cli.options import Device, Out, console, make_folder
+from bloodfilm.cli.options import Device, Out, console, make_folder, tell_unreviewed
 
 if TYPE_CHECKING:
     from bloodfilm.cells import Field
@@ -128,7 +129,7 @@ def _given(context: typer.Context) -> set[str]:
 
 
 def _report(row: dict[str, float]) -> None:
-    console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+    console.print("  ".join(f"{name} {value:.4g}" for name, value in row.items() if not math.isnan(value)))
 
 
 def _read_annotated(paths: list[Path], method: str) -> list[Field]:
@@ -139,6 +140,7 @@ def _read_annotated(paths: list[Path], method: str) -> list[Field]:
     if method not in ("attridet", "adapt"):
         return [field for path in paths for field in _read_sparse(path)]
     annotated = [field for path in paths for field in read_annotated(path)]
+    tell_unreviewed(annotated)
     if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
         raise UserError(
             f"--method {method}: {len(in_part)} fields are labelled in part only, as is {in_part[0]}; see sladet."
@@ -150,6 +152,7 @@ def _read_sparse(path: Path) -> list[Field]:
     from bloodfilm.io.sparse import read_sparse
 
     fields, notes = read_sparse(path)
+    tell_unreviewed(fields)
     for line in notes:
         console.print(line, soft_wrap=True)
     return fields

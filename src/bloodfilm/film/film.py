@@ -84,6 +84,8 @@ def read_films(paths: str | Path | Iterable[str | Path], by: By = "auto", pictur
 
 def _label_file(path: Path) -> Path:
     """Return the COCO file that is meant by `path`, a file or a folder of results."""
+    if not path.exists():
+        raise LabelError(f"{path}: no such file or folder.")
     if path.is_dir():
         if not (path / RESULTS).is_file():
             raise LabelError(

@@ -73,14 +73,14 @@ def to_row(summary: Summary) -> dict[str, Any]:
 
 
 def blasts(summary: Summary) -> dict[str, Any]:
-    """Return number, share and interval of the blasts; no share where nobody could have named them."""
+    """Return number, share and interval of the blasts; none where nobody could have named them."""
     known = {normalise(name) for name in summary.film.fields[0].cells.vocabulary.classes}
     reason, found = blasts_not_assessed(summary.film, summary.counts), summary.counts.blasts
     return {
         "assessed": not reason,
         "reason": reason,
         "types": [name for name in BLASTS if name in known],
-        "count": int(found["count"]),
+        "count": None if reason else int(found["count"]),
         **{name: None if reason else float(found[name]) for name in ("share", "low", "high")},
     }
 

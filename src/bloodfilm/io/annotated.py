@@ -10,6 +10,7 @@ from pathlib import Path
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
 from bloodfilm.io.coco import looks_like_coco, read_coco
+from bloodfilm.io.formats import recognise
 from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.vocabulary import LLD, Vocabulary
 
@@ -28,6 +29,7 @@ def read_annotated(
         If it cannot be read, or no picture is there.
     """
     path = Path(path)
+    check_format(path)
     if looks_like_coco(path):
         fields = read_coco(path, vocabulary)
         return fields if keep_missing else with_pictures(fields, path)
@@ -36,6 +38,13 @@ def read_annotated(
     for line in (*dataset.report.skipped, *notes):
         warnings.warn(f"{path}: {line}", stacklevel=2)
     return [in_words_of(vocabulary, field) for part in parts for field in part.fields]
+
+
+def check_format(path: Path) -> None:
+    """Raise `LabelError` if `path` holds cells in a format that has to be converted before it can be used so."""
+    kind = recognise(path)
+    if kind in ("csv", "geojson"):
+        raise LabelError(f"{path}: {kind}, not COCO: `bloodfilm convert {path} {path.stem}.json` makes it so.")
 
 
 def with_pictures(fields: Sequence[Field], where: str | Path) -> list[Field]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError
-from bloodfilm.io.annotated import with_pictures
+from bloodfilm.io.annotated import check_format, with_pictures
 from bloodfilm.io.coco import CocoFile, auxiliary, looks_like_coco, parse_coco, read_coco
 from bloodfilm.io.entry import region_corners
 from bloodfilm.io.formats import REJECTED, REVIEW
@@ -33,6 +33,7 @@ def read_sparse(path: str | Path) -> tuple[list[Field], list[str]]:
         regions. Also if no picture has a region.
     """
     path = Path(path)
+    check_format(path)
     if looks_like_coco(path):
         content = parse_coco(path)
         wrong, fields, notes = _misfits(path, content), with_pictures(read_coco(path), path), []

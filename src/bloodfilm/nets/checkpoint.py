@@ -36,6 +36,7 @@ class Stain(BaseModel):
         return (-density).exp().clamp(0, 1).to(images)
 
 
+NOT_A_DIAGNOSIS = "Research software: not a diagnosis."
 NOT_CALIBRATED = "Scores are not calibrated."
 NO_NOVELTY = "It cannot tell which pictures are unlike those it learned from."
 """What a card may list among its limits."""

@@ -47,6 +47,12 @@ def _states(cells: Cells) -> npt.NDArray[Any]:
     return np.asarray(cells.extra.get(REVIEW, np.full(len(cells), UNREVIEWED)), str)
 
 
+def unreviewed(cells: Cells) -> npt.NDArray[np.bool_]:
+    """Tell which cells (N,) a model found, by their scores, and nobody reviewed."""
+    found = (cells.scores != 1) | np.isfinite(cells.class_scores)
+    return np.asarray(found & (_states(cells) == UNREVIEWED))
+
+
 def kept(cells: Cells) -> Cells:
     """Return the cells without those that a reviewer rejected: these count nowhere, and nothing learns from them."""
     return cells[~is_rejected(cells)]

@@ -112,7 +112,15 @@ def adapt(
         model = str(last) if last.exists() else str(init)
     network, card = load(model)
     patients = sorted({*card.patients, *patients_of((*source, *validation, *target))})
-    card = card.model_copy(update={"stain": colours or card.stain, "method": "adapt", "patients": patients})
+    told: dict[str, Any] = {
+        "name": out.resolve().name,
+        "method": "adapt",
+        "description": f"{read_card(init).name}, adapted to {len(target)} pictures without labels.",
+        "patients": patients,
+        "stain": colours or card.stain,
+        "scores": {},
+    }
+    card = card.model_copy(update=told)
     if ways.statistics:
         network = reestimated(network, card, target)
     held = max(len(target) // 10, ENOUGH_HELD_OUT)
@@ -183,7 +191,9 @@ def _colours(init: str | Path, ways: AdaptSettings, source: Sequence[Field], tar
     (doubted, sure), (doubted_before, sure_before) = (_finds(init, each, pictures, ways) for each in (colours, None))
     if doubted < doubted_before and sure >= sure_before / 2:
         return colours
-    warnings.warn(f"Colours stay as they are: with {ways.stain} it would be no surer of what it finds.", stacklevel=3)
+    told = f"Colours stay as they are: with {ways.stain} it would be no surer of what it finds."
+    alone = "" if ways.statistics or ways.teacher else " It finds what the model before finds: use that one."
+    warnings.warn(told + alone, stacklevel=3)
     return None
 
 

@@ -16,9 +16,7 @@ from bloodfilm.errors import UserError
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
-from bloodfilm.nets.checkpoint import load as load_checkpoint
 from bloodfilm.nets.checkpoint import read_card
-from bloodfilm.nets.checkpoint import save as save_checkpoint
 from bloodfilm.training.loop import STATE, Report, train
 from bloodfilm.training.method import Method
 from bloodfilm.training.project import COMPARISON, LOCK, MethodName, Project, load, read
@@ -70,8 +68,6 @@ def fine_tune(
                 method=method or usual_method(project.method, project.settings.init),
                 progress=progress,
             )
-            if best.exists():
-                _describe(best, out, project, learned)
     except Timeout:
         raise UserError(f"Another program is training in {out}.") from None
     return best
@@ -117,17 +113,3 @@ def _until(minutes: float | None, cancelled: Callable[[], bool] | None) -> Calla
         return stop
 
     return over
-
-
-def _describe(best: Path, out: Path, project: Project, learned: Sequence[Field]) -> None:
-    network, card = load_checkpoint(best)
-    base = project.settings.init
-    cells = sum(len(field.cells) for field in learned)
-    told = {
-        "name": out.name,
-        "method": project.method,
-        "data": sorted({field.path.name for field in learned}),
-        "description": f"Fine-tuned from {Path(base).name if base else 'nothing'} on {len(learned)} fields with "
-        f"{cells} labelled cells.",
-    }
-    save_checkpoint(best, network, card.model_copy(update=told))

@@ -39,7 +39,7 @@ from bloodfilm.training.memory import Memory, unlabelled_kinds
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.paste import Cutouts
 from bloodfilm.training.settings import Settings
-from bloodfilm.training.start import begin
+from bloodfilm.training.start import begin, described
 from bloodfilm.training.supervised import Supervised
 
 PLAIN_EPOCHS = 0.2
@@ -134,7 +134,8 @@ class _Run:
         devices = [device.index] if device.type == "cuda" and device.index is not None else 1
         self.fabric = Fabric(accelerator=device.type, devices=devices, precision="bf16-mixed" if mixed else "32-true")
         self.fabric.seed_everything(settings.seed, verbose=False)
-        network, self.card = begin(settings, fields)
+        network, card = begin(settings, fields)
+        self.card = described(card, self.out.resolve().name, method.name, settings.init, fields)
         method.begin(fields, settings)
         self.card.patients = sorted({*self.card.patients, *patients_of((*fields, *validation))})
         self.network = network.to(memory_format=torch.channels_last)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
 from bloodfilm.nets.attridet import AttriDet, taken_over, with_auxiliary
-from bloodfilm.nets.checkpoint import Card, load
+from bloodfilm.nets.checkpoint import NOT_A_DIAGNOSIS, Card, load
 from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
 
 if TYPE_CHECKING:
     from bloodfilm.training.settings import Settings
+
+MOST_NAMED = 20
+"""Sources, or pictures without one, that a card names one by one."""
 
 
 def begin(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
@@ -57,3 +61,19 @@ def begin(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
         red_cells=settings.red_cells or (card.red_cells if settings.init else None) if auxiliary else None,
         patients=card.patients if settings.init else [],
     )
+
+
+def described(card: Card, name: str, method: str, init: str | None, fields: Sequence[Field]) -> Card:
+    """Return `card` with the `name` of a run, what it learned from and how."""
+    learned = {field.path: field for field in fields}.values()
+    cells = sum(len(field.cells) for field in learned)
+    data = sorted({field.source or field.path.name for field in learned})
+    told = {
+        "name": name,
+        "method": method,
+        "description": f"Trained from {Path(init).name if init else 'nothing'} on {len(learned)} fields with {cells} "
+        "labelled cells.",
+        "data": data if len(data) <= MOST_NAMED else [f"{len(data)} pictures, {data[0]} to {data[-1]}"],
+        "limits": [NOT_A_DIAGNOSIS],
+    }
+    return card.model_copy(update=told)

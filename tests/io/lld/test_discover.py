@@ -97,10 +97,13 @@ def test_what_macos_left_is_no_label_and_no_picture(tmp_path: Path) -> None:
     assert (found.sources, found.pictures, len(found.left_by_macos)) == ([], {}, 3)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "a.txt", "a.png"])
-def test_what_holds_no_labels_is_an_error(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("nowhere", "no such folder, json"), ("a.txt", "neither a folder"), ("a.png", "neither a folder")],
+)
+def test_what_holds_no_labels_is_an_error(tmp_path: Path, name: str, told: str) -> None:
     make(tmp_path, "a.txt", "a.png")
-    with pytest.raises(LabelError, match=f"{name}: no such folder, json file or zip"):
+    with pytest.raises(LabelError, match=f"{name}: {told}"):
         discover(tmp_path / name)
 
 

@@ -98,6 +98,8 @@ def discover(root: Path) -> Found:
         _open(root, found)
     elif root.is_file() and suffix == ".json":
         found.sources.append(Source((root,), root.parent))
+    elif root.exists():
+        raise LabelError(f"{root}: neither a folder nor a json file or zip of labels.")
     else:
         raise LabelError(f"{root}: no such folder, json file or zip of labels.")
     return found
