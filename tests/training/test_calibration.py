@@ -24,6 +24,15 @@ def test_slope_and_offset_of_overconfident_scores_are_found() -> None:
     assert fit_logistic(logits, hits) == pytest.approx((0.5, -1), abs=0.05)
 
 
+def test_scores_do_not_become_certain_where_all_hits_have_higher_ones_than_misses() -> None:
+    logits, hits = np.r_[np.linspace(-3, -1, 40), np.linspace(1, 3, 60)], np.arange(100) >= 40
+    slope, offset = fit_logistic(logits, hits)
+    scores = expit(slope * logits + offset)
+    assert scores[hits].mean() < 0.99
+    assert scores[~hits].mean() > 0.01
+    assert len(np.unique(scores.astype(np.float32))) == 100
+
+
 @pytest.mark.parametrize("hits", [[], [True] * 100, [False] * 100, [True, False] * 10])
 def test_too_little_to_judge_changes_no_score(hits: list[bool]) -> None:
     assert fit_logistic(np.zeros(len(hits)), hits) == (1, 0)

@@ -54,14 +54,21 @@ def calibrate(
 
 
 def fit_logistic(logits: npt.ArrayLike, hits: npt.ArrayLike) -> tuple[float, float]:
-    """Return slope and offset with which ``sigmoid(slope * logits + offset)`` is most likely, given `hits`."""
+    """Return slope and offset with which ``sigmoid(slope * logits + offset)`` is most likely, given `hits`.
+
+    As in Platt's paper (1999), a hit among N counts as (N + 1) / (N + 2), a miss as 1 / (N + 2): where all hits have higher
+    logits than all misses, the slope would grow without bound, and every score become 0 or 1.
+    """
     x, true = np.asarray(logits, float), np.asarray(hits, bool)
     if len(x) < MIN_JUDGED or true.all() or not true.any():
         return UNCHANGED
+    number = np.where(true, true.sum(), (~true).sum())
+    wrong = 1 / (number + 2)
 
     def surprise(values: npt.NDArray[np.float64]) -> float:
         z = np.exp(values[0]) * x + values[1]
-        return float(np.logaddexp(0, np.where(true, -z, z)).mean())
+        z = np.where(true, z, -z)
+        return float(((1 - wrong) * np.logaddexp(0, -z) + wrong * np.logaddexp(0, z)).mean())
 
     log_slope, offset = minimize(surprise, (0.0, 0.0)).x
     return float(np.exp(log_slope)), float(offset)
