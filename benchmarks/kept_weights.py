@@ -4,7 +4,7 @@
 
 Models that learned from all microscopes but one (as in `new_microscope.py`) learn from 5, 20 and 40 proposed patches of
 it. Each time the new weights are mixed with the old ones, and judged on 60 training fields without a labelled patch
-and on 40 validation fields of the other microscopes ("at home"): what `choose_kept` keeps was chosen so, without test
+and on 40 validation fields of the other microscopes ("at home"): what `shares_kept` says was chosen so, without test
 fields. Figures are means of the three microscopes; types are named on one of them, bccd. Trainings are kept in
 ``build/kept-weights``.
 """
@@ -41,18 +41,18 @@ def judge(weights: Path, fields: Sequence[Field]) -> list[float]:
 
 
 def figures(target: str, patches: int, data: Path, bases: Path, out: Path) -> Iterator[list[float]]:
-    """Yield, for each of `SHARES`, the cells that were learned from and `FIGURES` there and at home."""
+    """Yield, for each of `SHARES`, the labelled cells, those held out among them, and `FIGURES` there and at home."""
     base = base_of(bases, target)
     learned = choose("proposed", base, target, patches, 0, data)
     seen, fields = {field.path for field in learned}, fields_of(data, "train", target)
     order = np.random.default_rng(0).permutation(len(fields))
     there = [fields[i] for i in order if fields[i].path not in seen][:THERE]
     home = home_fields(data, target, "val")[:HOME]
-    settings = for_people(str(base), COARSE.image_size, device="cpu", kept=(0.0, 0.0))
+    settings = for_people(str(base), COARSE.image_size, device="cpu", kept=0.0, kept_readings=0.0)
     tuned = tune(learned, out / f"{target}-{patches}", settings)
     for share in SHARES:
         network, card = load(tuned)
-        mix(network, load(base)[0], (share, share))
+        mix(network, load(base)[0], share, share)
         save(out / "mixed.safetensors", network, card)
         cells = float(sum(len(field.cells) for field in learned))
         yield [cells, *judge(out / "mixed.safetensors", there), *judge(out / "mixed.safetensors", home)]

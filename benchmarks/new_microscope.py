@@ -31,7 +31,7 @@ from bloodfilm import Cells, Detector, Field, read_coco, read_image
 from bloodfilm.evaluation.attributes import score_attributes
 from bloodfilm.evaluation.detection import score_detection
 from bloodfilm.training.fine_tune import fine_tune
-from bloodfilm.training.project import PROJECT, plan, save
+from bloodfilm.training.project import PROJECT, Project, choose_judges, choose_method, save
 from bloodfilm.training.proposals import LOWEST_SCORE, propose
 from bloodfilm.training.settings import Settings, for_people
 from detection import bloodfilm_model
@@ -122,7 +122,8 @@ def choose(way: str, base: Path, target: str, number: int, seed: int, data: Path
 def tune(fields: Sequence[Field], folder: Path, settings: Settings) -> Path:
     """Return the weights that the Train widget would make of `fields` in a `folder`, with these settings."""
     if not (folder / PROJECT).exists():
-        save(folder, plan(fields, settings), fields)
+        method = choose_method(fields)[0]
+        save(folder, Project(method=method, settings=settings, judged_by=choose_judges(fields)), fields)
     return fine_tune(folder)
 
 

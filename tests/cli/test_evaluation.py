@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_line import run
 from typer.testing import CliRunner
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.cli import app
-from bloodfilm.errors import UserError
+from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.coco import write_coco
+from bloodfilm.io.formats import write_fields
 from bloodfilm.io.lld.dataset import read_lld
 
 
@@ -53,6 +56,32 @@ def test_a_score_that_is_not_there_is_still_json(field: Field, tmp_path: Path) -
         raise ValueError(word)
 
     assert json.loads(shown, parse_constant=refuse)["attributes"]["class"]["macro_f1"] is None
+
+
+@pytest.mark.parametrize(
+    ("scores", "types", "review", "told"),
+    [
+        ((0.9, 0.8, 1), None, ("", "", ""), "2 cells"),
+        ((1, 1, 1), (0.7, np.nan, np.nan), ("", "", ""), "1 cell "),
+        ((0.9, 0.8, 1), None, ("accepted", "", ""), "1 cell "),
+        ((1, 1, 1), None, ("", "", ""), ""),
+    ],
+)
+def test_finds_that_nobody_reviewed_are_told(
+    field: Field, scores: Any, types: Any, review: Sequence[str], told: str, tmp_path: Path
+) -> None:
+    cells = replace(field.cells, scores=scores, class_scores=types, extra={"review": np.array(review, object)})
+    write_coco(tmp_path / "cells.json", [replace(field, cells=cells)])
+    options = ("evaluate", "--truth", tmp_path / "cells.json", "--found", tmp_path / "cells.json")
+    said = CliRunner().invoke(app, [str(each) for each in options]).stderr
+    assert (f"Taken for true: {told}" in said) if told else "Taken for true" not in said
+
+
+def test_a_table_is_to_be_converted_before_it_is_scored(field: Field, tmp_path: Path) -> None:
+    write_coco(tmp_path / "truth.json", [field])
+    write_fields(tmp_path / "found cells.csv", [field])
+    with pytest.raises(LabelError, match=r"csv, not COCO: `bloodfilm convert '.*found cells.csv' 'found cells.json'`"):
+        run("evaluate", "--truth", tmp_path / "truth.json", "--found", tmp_path / "found cells.csv")
 
 
 def test_evaluate_refuses_what_was_trained_on(tmp_path: Path) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from command_line import call, run
@@ -121,29 +119,6 @@ def test_wrong_regions_are_told_with_file_and_row_before_anything_is_trained(lld
     assert result.returncode == 2
     assert f"{file}: line 1: the region 0, 0, 10, 10 does not hold the middle of its cell" in result.stderr
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("scores", "review", "told"),
-    [
-        ((0.9, 0.8, 1), ("", "", ""), "2 cells"),
-        ((0.9, 0.8, 1), ("accepted", "", ""), "1 cell "),
-        ((1, 1, 1), [""] * 3, ""),
-    ],
-)
-def test_finds_that_nobody_reviewed_are_told(
-    field: Field,
-    scores: Sequence[float],
-    review: Sequence[str],
-    told: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    cells = replace(field.cells, scores=scores, class_scores=[np.nan] * 3, extra={"review": np.array(review, object)})
-    write_coco(tmp_path / "cells.json", [replace(field, cells=cells)])
-    _read_annotated([tmp_path / "cells.json"], "attridet")
-    said = capsys.readouterr().err
-    assert (f"Taken for true: {told}" in said) if told else not said
 
 
 @pytest.mark.parametrize("method", ["attridet", "sladet"])

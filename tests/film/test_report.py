@@ -136,6 +136,13 @@ def test_no_blasts_are_reported_only_where_some_could_have_been_named(
     assert (blasts["assessed"], blasts["count"], blasts["share"]) == (assessed, number, number)
 
 
+def test_blasts_that_were_not_assessed_have_no_number_in_a_table(film: Film, tmp_path: Path) -> None:
+    films = [replace(film, provenance=provenance) for provenance in ({}, {"model": "m", "types": MATURE})]
+    bare = [replace(f, fields=tuple(replace(field, cells=field.cells[:0]) for field in f.fields)) for f in films]
+    write_report(tmp_path / "films.csv", [summarise(film) for film in bare])
+    assert pd.read_csv(tmp_path / "films.csv", dtype=str)["blasts_count"].fillna("").tolist() == ["0", ""]
+
+
 def test_a_blast_that_a_person_named_is_reported(film: Film) -> None:
     summary = summarise(replace(film, provenance={"model": "m", "types": MATURE}))
     assert summary.counts.blasts["count"] > 0

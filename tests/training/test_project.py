@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError, UserError
 from bloodfilm.training.fine_tune import parts
 from bloodfilm.training.project import (
@@ -22,7 +22,6 @@ from bloodfilm.training.project import (
     choose_judges,
     choose_method,
     load,
-    plan,
     rounds_done,
     rows_done,
     save,
@@ -30,7 +29,6 @@ from bloodfilm.training.project import (
     unfinished,
 )
 from bloodfilm.training.settings import Settings
-from bloodfilm.vocabulary import LLD, UNKNOWN
 
 IN_PART = np.array([[0, 0, 30, 30]], np.float32)
 
@@ -115,22 +113,6 @@ def test_one_field_of_three_judges_whatever_their_order(fields: list[Field], pro
     assert [str(field.path.absolute()) for field in judges] == chosen
     assert len(learned) == 2
     assert parts(project, fields[:2])[1] == fields[:2]
-
-
-def with_named(field: Field, count: int) -> Field:
-    codes = np.where(np.arange(30) < count, LLD.classes.index("Neutrophil"), UNKNOWN)
-    return replace(field, cells=Cells(np.tile(np.float32([1, 1, 9, 9]), (30, 1)), codes, vocabulary=LLD))
-
-
-@pytest.mark.parametrize(("named", "kept"), [(0, 0.75), (19, 0.75), (20, 0.25)])
-def test_of_few_named_cells_less_is_learned(fields: list[Field], named: int, kept: float) -> None:
-    fields = [with_named(field, count) for field, count in zip(fields[:2], (named, 0), strict=True)]
-    assert plan(fields, Settings(kept=None)).settings.kept == (0.5, kept)
-    assert plan(fields, Settings(kept=(0.1, 0.2))).settings.kept == (0.1, 0.2)
-
-
-def test_cells_that_judge_are_not_learned(fields: list[Field]) -> None:
-    assert plan([with_named(field, 9) for field in fields[:3]], Settings(kept=None)).settings.kept == (0.5, 0.75)
 
 
 def test_files_are_json_that_others_can_read(fields: list[Field], project: Project, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -14,7 +15,8 @@ from bloodfilm.errors import UserError
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import NOT_A_DIAGNOSIS, Card, Stain, load, save
 from bloodfilm.training.loop import train
-from bloodfilm.vocabulary import LLD, Vocabulary
+from bloodfilm.training.start import described, shares_kept
+from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
 
 
 def test_a_checkpoint_is_not_trained_as_another_size(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
@@ -29,7 +31,7 @@ def test_a_run_starts_from_a_checkpoint_and_keeps_what_it_was_taught(
     train(fields, fields[:2], tmp_path, options)
     network, card = load(tmp_path / "last.safetensors")
     assert (card.name, card.limits) == (tmp_path.name, [NOT_A_DIAGNOSIS])
-    assert card.description.startswith(f"Trained from {checkpoint.name} on {len(fields)} fields with ")
+    assert card.description.startswith(f"Trained from {load(checkpoint)[1].name} on {len(fields)} fields with ")
     assert "Basophil" in card.classes
     assert card.attributes == list(card.vocabulary.attribute_names)
     weights = dict(load(checkpoint)[0].named_parameters())
@@ -47,8 +49,9 @@ def test_shares_of_what_finds_cells_stay_as_they_were_and_of_what_reads_those_kn
     checkpoint = tmp_path / "taught.safetensors"
     save(checkpoint, network, card.model_copy(update=taught))
     options = settings(init=str(checkpoint), epochs=1)
-    for kept in (0.0, 0.0), (0.25, 0.75):
-        train(fields, fields[:2], tmp_path / str(kept[0]), replace(options, kept=kept))
+    for kept, kept_readings in (0.0, 0.0), (0.25, 0.75):
+        run = replace(options, kept=kept, kept_readings=kept_readings)
+        train(fields, fields[:2], tmp_path / str(kept), run)
     before = load(checkpoint)[0].state_dict()
     learned, left = (load_file(tmp_path / kept / "last.safetensors") for kept in ("0.0", "0.25"))
     assert not torch.equal(learned["detector.model.0.conv.weight"], before["detector.model.0.conv.weight"])
@@ -58,10 +61,34 @@ def test_shares_of_what_finds_cells_stay_as_they_were_and_of_what_reads_those_kn
             torch.testing.assert_close(tensor, torch.lerp(learned[name], before[name], share), msg=name)
 
 
+@pytest.mark.parametrize(("named", "kept"), [(0, 0.75), (9, 0.75), (10, 0.25)])
+@pytest.mark.parametrize("what", ["codes", "attributes"])
+def test_of_few_named_cells_less_is_learned(fields: list[Field], what: str, named: int, kept: float) -> None:
+    known = np.where(np.arange(30) < named, 1, UNKNOWN)
+    column = known if what == "codes" else np.tile(known[:, None], (1, len(LLD.attributes)))
+    cells = Cells(np.tile(np.float32([1, 1, 9, 9]), (30, 1)), vocabulary=LLD, **{what: column})
+    fields = [replace(fields[0], cells=cells)] * 5  # as a short training repeats its fields
+    card = Card(name="a", classes=list(LLD.classes), attributes=list(LLD.attribute_names))
+    assert shares_kept(settings(kept=0.5, kept_readings=None), card, card, fields) == (0.5, kept)
+    assert shares_kept(settings(kept=0.5, kept_readings=0.1), card, card, fields) == (0.5, 0.1)
+
+
+def test_a_card_tells_of_sources_or_pictures_and_of_the_model_before(fields: list[Field]) -> None:
+    many = [replace(fields[0], path=Path(f"{number:02}.png"), source="") for number in range(21)]
+    before = Card(name="before", classes=["Monocyte"], data=["older"], limits=["Sees monocytes only."])
+    known = before.model_copy(update={"data": []})
+    card = described(known, before, "run", "sladet", [replace(fields[0], source="scope"), *many[:2], *many[:2]])
+    assert (card.name, card.method, card.data) == ("run", "sladet", ["older", "scope", "00.png", "01.png"])
+    assert card.limits == ["Sees monocytes only."]
+    new = described(known.model_copy(update={"classes": ["Basophil"]}), before, "run", "sladet", many)
+    assert new.data == ["older", "21 pictures, 00.png to 20.png"]
+    assert new.limits == [NOT_A_DIAGNOSIS]
+
+
 def test_what_is_judged_is_what_is_left(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
     rows: dict[float, list[dict[str, float]]] = {0.0: [], 0.01: []}
     for rate, told in rows.items():
-        options = settings(init=str(checkpoint), kept=(1.0, 1.0), learning_rate=rate, warm_up=0.0)
+        options = settings(init=str(checkpoint), kept=1.0, kept_readings=1.0, learning_rate=rate, warm_up=0.0)
         train(fields, fields[:2], tmp_path / str(rate), options, report=told.append)
     for before, after in zip(*rows.values(), strict=True):
         assert [after[name] for name in SCORES] == pytest.approx([before[name] for name in SCORES])
@@ -70,7 +97,7 @@ def test_what_is_judged_is_what_is_left(fields: list[Field], checkpoint: Path, t
 def test_a_run_that_keeps_weights_is_resumed_as_if_it_had_not_stopped(
     fields: list[Field], checkpoint: Path, tmp_path: Path
 ) -> None:
-    options = settings(init=str(checkpoint), kept=(0.5, 0.5))
+    options = settings(init=str(checkpoint), kept=0.5, kept_readings=0.5)
     whole = train(fields, fields[:2], tmp_path / "whole", options)
     train(fields, fields[:2], tmp_path / "parts", options, cancelled=stop_after(3 + VALIDATION))
     parts = train(fields, fields[:2], tmp_path / "parts", options, resume=True)
@@ -92,7 +119,12 @@ def test_nothing_is_kept_of_an_imported_model(fields: list[Field], tmp_path: Pat
     network = AttriDet("n", LLD, head="none")
     save(tmp_path / "a.safetensors", network, Card(name="a", head="none"))
     with pytest.warns(UserWarning, match="are taken over"):
-        train(fields, fields[:2], tmp_path, settings(init=str(tmp_path / "a.safetensors"), epochs=1, kept=(1.0, 1.0)))
+        train(
+            fields,
+            fields[:2],
+            tmp_path,
+            settings(init=str(tmp_path / "a.safetensors"), epochs=1, kept=1.0, kept_readings=1.0),
+        )
     left = load_file(tmp_path / "last.safetensors")
     assert not torch.equal(left["detector.model.0.conv.weight"], network.state_dict()["detector.model.0.conv.weight"])
 

@@ -88,6 +88,7 @@ def train(
     make_folder(out)
 
     chosen, held = (annotated, read_annotated(validation)) if validation else split_fields(annotated)
+    tell_unreviewed((*chosen, *held))
     settings = Settings(cast("Size | None", size), init, epochs, image_size, batch, device, seed)
     where = resolve_device(device)
     running_on = describe(where, fastest_precision(where))
@@ -140,7 +141,6 @@ def _read_annotated(paths: list[Path], method: str) -> list[Field]:
     if method not in ("attridet", "adapt"):
         return [field for path in paths for field in _read_sparse(path)]
     annotated = [field for path in paths for field in read_annotated(path)]
-    tell_unreviewed(annotated)
     if in_part := [field.name for field in annotated if field.is_labelled_in_part]:
         raise UserError(
             f"--method {method}: {len(in_part)} fields are labelled in part only, as is {in_part[0]}; see sladet."
@@ -152,7 +152,6 @@ def _read_sparse(path: Path) -> list[Field]:
     from bloodfilm.io.sparse import read_sparse
 
     fields, notes = read_sparse(path)
-    tell_unreviewed(fields)
     for line in notes:
         console.print(line, soft_wrap=True)
     return fields

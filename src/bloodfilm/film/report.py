@@ -43,7 +43,7 @@ def write_report(path: str | Path, summaries: Summary | Sequence[Summary]) -> li
         return [_write(path, json.dumps(content, indent=1, ensure_ascii=False, default=str))]
     rows = pd.DataFrame([to_row(film) for film in films])
     counts = [name for name in rows if str(name).endswith(" count")]
-    rows = rows.fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int))
+    rows = rows.fillna(dict.fromkeys(counts, 0)).astype({**dict.fromkeys(counts, int), "blasts_count": "Int64"})
     return [_write(path, rows.to_csv(index=False, lineterminator="\n"))]
 
 

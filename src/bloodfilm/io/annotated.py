@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,10 +42,11 @@ def read_annotated(
 
 
 def check_format(path: Path) -> None:
-    """Raise `LabelError` if `path` holds cells in a format that has to be converted before it can be used so."""
-    kind = recognise(path)
+    """Raise `LabelError` if the file `path` holds cells in a format that has to be converted before."""
+    kind = recognise(path) if path.is_file() else None
     if kind in ("csv", "geojson"):
-        raise LabelError(f"{path}: {kind}, not COCO: `bloodfilm convert {path} {path.stem}.json` makes it so.")
+        command = shlex.join(("bloodfilm", "convert", str(path), f"{path.stem}.json"))
+        raise LabelError(f"{path}: {kind}, not COCO: `{command}` makes it so.")
 
 
 def with_pictures(fields: Sequence[Field], where: str | Path) -> list[Field]:

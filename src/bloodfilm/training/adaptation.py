@@ -112,10 +112,13 @@ def adapt(
         model = str(last) if last.exists() else str(init)
     network, card = load(model)
     patients = sorted({*card.patients, *patients_of((*source, *validation, *target))})
+    before = read_card(init)
     told: dict[str, Any] = {
         "name": out.resolve().name,
         "method": "adapt",
-        "description": f"{read_card(init).name}, adapted to {len(target)} pictures without labels.",
+        "description": f"{before.name}, adapted to {len(target)} pictures without labels.",
+        "data": before.data,
+        "limits": before.limits,
         "patients": patients,
         "stain": colours or card.stain,
         "scores": {},

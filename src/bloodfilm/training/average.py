@@ -32,12 +32,11 @@ class Average(Generic[Network]):
 
 
 @torch.no_grad()
-def mix(network: AttriDet, before: AttriDet, shares: tuple[float, float]) -> None:
+def mix(network: AttriDet, before: AttriDet, finding: float, reading: float) -> None:
     """Let shares of what finds and boxes cells in `network`, and of what reads them, be as `before` it was trained.
 
     It knows most of what either knows (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
     """
-    finding, reading = shares
     for name, share in ("detector", finding), ("refiner", finding), ("attributes", reading):
         now, then = (_floating(getattr(each, name)) for each in (network, before))
         torch._foreach_lerp_(now, then, share)

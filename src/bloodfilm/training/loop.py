@@ -39,7 +39,7 @@ from bloodfilm.training.memory import Memory, unlabelled_kinds
 from bloodfilm.training.method import Method, Step
 from bloodfilm.training.paste import Cutouts
 from bloodfilm.training.settings import Settings
-from bloodfilm.training.start import begin, described
+from bloodfilm.training.start import begin, described, shares_kept
 from bloodfilm.training.supervised import Supervised
 
 PLAIN_EPOCHS = 0.2
@@ -76,7 +76,7 @@ def train(
     """Train on `fields` by `method`, by default `Supervised`, and keep the weights that score best on `validation`.
 
     Best is the highest mean of AP50 and AP. With fewer than `ENOUGH_TO_SELECT` cells to judge by, the latest weights
-    count as the best. Before anything is judged or written, shares `kept` of the weights that the run began with are
+    count as the best. Before anything is judged or written, `shares_kept` of the weights that the run began with are
     mixed in. In the end the best ones are calibrated on `validation` and told what is usual (`finish`).
     What the network that a run begins with says of red cells and platelets is kept if no field labels them (`Memory`).
 
@@ -135,7 +135,8 @@ class _Run:
         self.fabric = Fabric(accelerator=device.type, devices=devices, precision="bf16-mixed" if mixed else "32-true")
         self.fabric.seed_everything(settings.seed, verbose=False)
         network, card = begin(settings, fields)
-        self.card = described(card, self.out.resolve().name, method.name, settings.init, fields)
+        begun_with = read_card(settings.init) if settings.init else None
+        self.card = described(card, begun_with, self.out.resolve().name, method.name, fields)
         method.begin(fields, settings)
         self.card.patients = sorted({*self.card.patients, *patients_of((*fields, *validation))})
         self.network = network.to(memory_format=torch.channels_last)
@@ -149,11 +150,7 @@ class _Run:
         optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.average = Average(self.network)
-        begun_with = read_card(settings.init) if settings.init else None
-        knows = begun_with is not None and (begun_with.head, begun_with.auxiliary) == ("own", self.card.auxiliary)
-        finding, reading = settings.kept if settings.kept and knows else (0.0, 0.0)
-        names, known = ({*card.classes, *card.attributes} for card in (self.card, begun_with or self.card))
-        self.kept = finding, reading if names <= known else 0.0
+        self.kept = shares_kept(settings, self.card, begun_with, fields)
         self.before = copy.deepcopy(self.average.network)
         self.begun_with = begun_with.sha256 if begun_with else ""
         cutouts = Cutouts(singles) if singles else None
@@ -308,7 +305,7 @@ class _Run:
     def _result(self) -> AttriDet:
         """Return what the run would leave if it ended now."""
         network = copy.deepcopy(self.average.network)
-        mix(network, self.before, self.kept)
+        mix(network, self.before, *self.kept)
         return network
 
     def _keep(self, row: dict[str, float]) -> None:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,7 +19,6 @@ from bloodfilm.io.coco import read_coco, write_coco
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.training.regions import labelled
 from bloodfilm.training.settings import Settings
-from bloodfilm.vocabulary import UNKNOWN
 
 PROJECT, FIELDS, LOG, COMPARISON = "project.json", "fields.json", "log.csv", "comparison.json"
 LOCK = ".training.lock"
@@ -28,9 +26,6 @@ LOCK = ".training.lock"
 
 ENOUGH_TO_HOLD_OUT = 3
 """Fields with a cell from which on one is held out to judge by."""
-
-FEW_NAMED = 20
-"""Cells with a type or attribute below which the old model is trusted more to name them."""
 
 MethodName = Literal["attridet", "sladet"]
 
@@ -67,7 +62,7 @@ def taught(fields: Sequence[Field]) -> list[Field]:
 
 def choose_method(fields: Sequence[Field], judges: Sequence[str] = ()) -> tuple[MethodName, str]:
     """Return the way to learn from `fields`, but for those whose pictures are `judges`, and why."""
-    learned = _learned(fields, judges)
+    learned = [field for field in fields if str(field.path.absolute()) not in judges]
     in_part = sum(field.is_labelled_in_part for field in learned)
     if in_part:
         return "sladet", f"SLA-Det: {in_part} of {len(learned)} fields to learn from are labelled in part"
@@ -79,21 +74,6 @@ def choose_judges(fields: Sequence[Field]) -> list[str]:
     with_cells = [field for field in fields if len(field.cells)]
     ranked = sorted(with_cells, key=lambda field: hashlib.sha256(field.name.encode()).hexdigest())
     return [str(field.path.absolute()) for field in ranked[:1]] if len(ranked) >= ENOUGH_TO_HOLD_OUT else []
-
-
-def choose_kept(fields: Sequence[Field]) -> tuple[float, float]:
-    """Return which shares of the old weights to keep, as `Settings.kept`, in learning from the cells of `fields`."""
-    named = [np.column_stack((field.cells.codes, field.cells.attributes)) != UNKNOWN for field in fields]
-    few = sum(int(known.any(1).sum()) for known in named) < FEW_NAMED
-    return 0.5, 0.75 if few else 0.25
-
-
-def plan(fields: Sequence[Field], settings: Settings, minutes: float | None = None) -> Project:
-    """Return how to learn from `fields`: what `settings` leave open, the method and who judges are chosen by them."""
-    judges = choose_judges(fields)
-    if settings.kept is None:
-        settings = replace(settings, kept=choose_kept(_learned(fields, judges)))
-    return Project(method=choose_method(fields, judges)[0], settings=settings, minutes=minutes, judged_by=judges)
 
 
 def save(folder: Path, project: Project, fields: Sequence[Field]) -> None:
@@ -179,10 +159,6 @@ def unfinished(runs: Path) -> list[Path]:
     begun = [(folder, done < whole) for folder, done, whole in rounds if 0 < done <= whole]
     left = [folder for folder, stopped in begun if stopped or not (folder / COMPARISON).exists()]
     return [folder for folder in left if not _goes_on(folder)]
-
-
-def _learned(fields: Sequence[Field], judges: Sequence[str]) -> list[Field]:
-    return [field for field in fields if str(field.path.absolute()) not in judges]
 
 
 def _goes_on(folder: Path) -> bool:

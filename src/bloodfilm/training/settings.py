@@ -16,9 +16,10 @@ class Settings:
     imported model all tensors are taken that fit the labels.
     `mosaic`, `mirrored`, `scale` and `red_cells` are those of `FieldDataset`; a model to start from brings its own
     `red_cells`. In a share `frozen` of the epochs, the first ones, the
-    backbone stays as it was. `kept` are the shares of the weights of `init` that are left in the end: in what finds and
-    boxes cells, 0 for an imported model or one without red cells where these are learned; and in what reads types and
-    attributes, 0 where one of them is new. None leaves them to `bloodfilm.training.project.plan`.
+    backbone stays as it was. A share `kept` of what finds and boxes cells are the weights of `init` in the end,
+    unless it is an imported model, or one without red cells where these are learned; of what reads types and
+    attributes a share `kept_readings`, unless one of them is new; None is more, the fewer cells are named
+    (`bloodfilm.training.start.shares_kept`).
     `workers` are the processes that load pictures; with 0 each picture is read once and kept in memory.
     """
 
@@ -37,7 +38,8 @@ class Settings:
     scale: tuple[float, float] = (0.5, 1.4)
     red_cells: float | None = None
     frozen: float = 0.0
-    kept: tuple[float, float] | None = (0.0, 0.0)
+    kept: float = 0.0
+    kept_readings: float | None = 0.0
     workers: int = 0
 
 
@@ -120,6 +122,7 @@ def for_people(init: str | None, image_size: int, **changes: Any) -> Settings:
         learning_rate=5e-4,
         warm_up=0.5,
         scale=(0.5, 2.0),
-        kept=None,
+        kept=0.5,
+        kept_readings=None,
     )
     return replace(few, **changes)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from bloodfilm.training.settings import Settings
 
 MOST_NAMED = 20
-"""Sources, or pictures without one, that a card names one by one."""
+"""Pictures without a source that a card names one by one."""
+FEW_NAMED = 10
+"""Cells with a type or attribute below which the old model is trusted more to name them."""
 
 
 def begin(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
@@ -63,17 +66,40 @@ def begin(settings: Settings, fields: Sequence[Field]) -> tuple[AttriDet, Card]:
     )
 
 
-def described(card: Card, name: str, method: str, init: str | None, fields: Sequence[Field]) -> Card:
-    """Return `card` with the `name` of a run, what it learned from and how."""
+def described(card: Card, before: Card | None, name: str, method: str, fields: Sequence[Field]) -> Card:
+    """Return `card` with the `name` of a run, how and what it learned, and what the model `before` it had learned."""
     learned = {field.path: field for field in fields}.values()
     cells = sum(len(field.cells) for field in learned)
-    data = sorted({field.source or field.path.name for field in learned})
+    sources = sorted({field.source for field in learned} - {""})
+    pictures = sorted(field.path.name for field in learned if not field.source)
+    if len(pictures) > MOST_NAMED:
+        pictures = [f"{len(pictures)} pictures, {pictures[0]} to {pictures[-1]}"]
+    new = {*card.classes, *card.attributes} - ({*before.classes, *before.attributes} if before else set())
     told = {
         "name": name,
         "method": method,
-        "description": f"Trained from {Path(init).name if init else 'nothing'} on {len(learned)} fields with {cells} "
+        "description": f"Trained from {before.name if before else 'nothing'} on {len(learned)} fields with {cells} "
         "labelled cells.",
-        "data": data if len(data) <= MOST_NAMED else [f"{len(data)} pictures, {data[0]} to {data[-1]}"],
-        "limits": [NOT_A_DIAGNOSIS],
+        "data": list(dict.fromkeys([*(before.data if before else []), *sources, *pictures])),
+        "limits": before.limits if before and before.limits and not new else [NOT_A_DIAGNOSIS],
     }
     return card.model_copy(update=told)
+
+
+def shares_kept(settings: Settings, card: Card, before: Card | None, fields: Sequence[Field]) -> tuple[float, float]:
+    """Return which shares of the weights `before` a run are left: in what finds cells, and in what reads them.
+
+    They are those of `settings`. If the second is None, it is three quarters where fewer than `FEW_NAMED` cells have a
+    type or attribute, else a quarter: a handful of cells, mostly of one type, would teach that all are of it. Nothing
+    is left of an imported model or one without red cells where these are learned, and nothing of what reads where a
+    type or attribute is new.
+    """
+    if before is None or (before.head, before.auxiliary) != ("own", card.auxiliary):
+        return 0.0, 0.0
+    if {*card.classes, *card.attributes} - {*before.classes, *before.attributes}:
+        return settings.kept, 0.0
+    if settings.kept_readings is not None:
+        return settings.kept, settings.kept_readings
+    cells = {field.path: field.cells for field in fields}.values()
+    named = sum(int((np.column_stack((c.codes, c.attributes)) != UNKNOWN).any(1).sum()) for c in cells)
+    return settings.kept, 0.75 if named < FEW_NAMED else 0.25

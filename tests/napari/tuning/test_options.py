@@ -18,4 +18,4 @@ def test_shares_are_given_in_percent(qtbot: QtBot) -> None:
     qtbot.addWidget(options)
     options.kept.setValue(80)
     options.frozen.setValue(30)
-    assert (options.settings().kept, options.settings().frozen) == ((0.8, 0.8), 0.3)
+    assert (options.settings().kept, options.settings().frozen) == (0.8, 0.3)

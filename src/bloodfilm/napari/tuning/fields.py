@@ -36,7 +36,7 @@ from bloodfilm.napari.layers import (
 from bloodfilm.napari.pictures import Part, field_of, full_resolution
 from bloodfilm.napari.reader import get_reader, read_labels, read_pictures
 from bloodfilm.review.states import REJECTED, REVIEW
-from bloodfilm.training.project import plan, save, taught
+from bloodfilm.training.project import Project, choose_judges, choose_method, save, taught
 from bloodfilm.vocabulary import NOT_ANNOTATED
 
 if TYPE_CHECKING:
@@ -245,7 +245,9 @@ def save_labelled(folder: Path, labelled: Sequence[Labelled], settings: Settings
         If a picture or the project cannot be written.
     """
     fields = taught([each.write(folder / PICTURES, number) for number, each in enumerate(labelled)])
-    save(folder, plan(fields, settings, minutes), fields)
+    judges = choose_judges(fields)
+    method = choose_method(fields, judges)[0]
+    save(folder, Project(method=method, settings=settings, minutes=minutes, judged_by=judges), fields)
 
 
 def _size(path: Path) -> tuple[int, int] | None:

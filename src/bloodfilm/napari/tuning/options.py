@@ -21,12 +21,6 @@ from bloodfilm.weights import image_size
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SIZE = 640
 """Pixels a side for models that do not tell theirs."""
-BY_CELLS = -1
-"""Instead of a share: the number of named cells decides."""
-KEPT = (
-    "Their share in the new model: more forgets and learns less. By cells: half of what finds them, three quarters of "
-    "what names them if fewer than 20 are named, else a quarter."
-)
 
 
 class Options(QWidget):
@@ -58,9 +52,7 @@ class Options(QWidget):
         self.rate.setRange(1e-5, 1e-1)
         self.rate.setSingleStep(1e-4)
         self.rate.setValue(usual.learning_rate)
-        self.frozen = _number(round(100 * usual.frozen), 0, 100)
-        self.kept = _number(BY_CELLS, BY_CELLS, 100)
-        self.kept.setSpecialValueText("by cells")
+        self.frozen, self.kept = (_number(round(100 * share), 0, 100) for share in (usual.frozen, usual.kept))
         self.frozen.setSuffix(" %")
         self.kept.setSuffix(" %")
         self.seed = _number(0, 0, 2**31 - 1)
@@ -78,7 +70,11 @@ class Options(QWidget):
                 ("batch", self.batch, "Pictures at once; halved by itself where memory runs out."),
                 ("learning rate", self.rate, ""),
                 ("frozen", self.frozen, "Share of the rounds, the first ones, in which the backbone stays as it was."),
-                ("old weights", self.kept, KEPT),
+                (
+                    "old weights",
+                    self.kept,
+                    "Their share in what finds cells: with more it forgets less, and learns less.",
+                ),
                 ("seed", self.seed, "The same seed and labels give the same weights on a processor."),
             )
         )
@@ -90,7 +86,6 @@ class Options(QWidget):
         self._suit()
 
     def settings(self) -> Settings:
-        kept = self.kept.value()
         size = 32 * round(self.image_size.value() / 32)
         return for_people(
             self.model.model,
@@ -101,7 +96,7 @@ class Options(QWidget):
             seed=self.seed.value(),
             learning_rate=self.rate.value(),
             frozen=self.frozen.value() / 100,
-            kept=None if kept == BY_CELLS else (kept / 100, kept / 100),
+            kept=self.kept.value() / 100,
         )
 
     def _on_model(self) -> None:
