@@ -56,8 +56,8 @@ def calibrate(
 def fit_logistic(logits: npt.ArrayLike, hits: npt.ArrayLike) -> tuple[float, float]:
     """Return slope and offset with which ``sigmoid(slope * logits + offset)`` is most likely, given `hits`.
 
-    As in Platt's paper (1999), a hit among N counts as (N + 1) / (N + 2), a miss as 1 / (N + 2): where all hits have higher
-    logits than all misses, the slope would grow without bound, and every score become 0 or 1.
+    As in Platt's paper (1999), a hit among N counts as (N + 1) / (N + 2), a miss as 1 / (N + 2): where all hits have
+    higher logits than all misses, the slope would grow without bound, and every score become 0 or 1.
     """
     x, true = np.asarray(logits, float), np.asarray(hits, bool)
     if len(x) < MIN_JUDGED or true.all() or not true.any():
