@@ -171,7 +171,7 @@ def main() -> None:
     window.focus()
     before = layer.features.copy()
     review_all(window, review, args.cells)
-    viewer.fit_to_view()
+    viewer.reset_view()
     rest()
     shots.take("reviewed")
     counts = layer.features["review"].iloc[: args.cells].value_counts()

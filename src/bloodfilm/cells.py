@@ -160,6 +160,11 @@ class Cells:
     def class_names(self) -> list[str]:
         return self.vocabulary.class_names(self.codes)
 
+    @property
+    def scored(self) -> npt.NDArray[np.bool_]:
+        """Which cells (N,) have a score other than 1, or a probability of their type, as a model gives."""
+        return np.asarray((self.scores != 1) | np.isfinite(self.class_scores))
+
     def in_order(self) -> Cells:
         """Return the cells by falling score; equal scores go from top to bottom, then left to right."""
         return self[np.lexsort((self.boxes[:, 0], self.boxes[:, 1], -self.scores))]

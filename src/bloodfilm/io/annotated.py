@@ -43,7 +43,7 @@ def read_annotated(
 
 def check_format(path: Path) -> None:
     """Raise `LabelError` if the file `path` holds cells in a format that has to be converted before."""
-    kind = recognise(path) if path.is_file() else None
+    kind = recognise(path) if path.is_file() and path.suffix.lower() != ".json" else None
     if kind in ("csv", "geojson"):
         command = shlex.join(("bloodfilm", "convert", str(path), f"{path.stem}.json"))
         raise LabelError(f"{path}: {kind}, not COCO: `{command}` makes it so.")

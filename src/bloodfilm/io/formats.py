@@ -48,7 +48,7 @@ LOSSES: dict[str, tuple[str, Callable[[Field], int]]] = {
     "size": ("artefacts, or cells without any other attribute, lose their size", lambda f: _unsized(f.cells)),
     "scores": (
         "cells lose their scores",
-        lambda f: int(((f.cells.scores != 1) | np.isfinite(f.cells.class_scores)).sum()),
+        lambda f: int(f.cells.scored.sum()),
     ),
     "extra": ("cells lose further columns", lambda f: len(f.cells) if f.cells.extra else 0),
     "others": ("red cells and platelets are left out", lambda f: sum(map(len, f.auxiliary.values()))),

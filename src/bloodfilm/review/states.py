@@ -49,8 +49,7 @@ def _states(cells: Cells) -> npt.NDArray[Any]:
 
 def unreviewed(cells: Cells) -> npt.NDArray[np.bool_]:
     """Tell which cells (N,) a model found, by their scores, and nobody reviewed."""
-    found = (cells.scores != 1) | np.isfinite(cells.class_scores)
-    return np.asarray(found & (_states(cells) == UNREVIEWED))
+    return np.asarray(cells.scored & (_states(cells) == UNREVIEWED))
 
 
 def kept(cells: Cells) -> Cells:

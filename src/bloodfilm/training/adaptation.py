@@ -102,17 +102,16 @@ def adapt(
     out, ways = Path(out), ways or AdaptSettings()
     if not source or not target:
         raise UserError("Adaptation needs labelled fields of the source and pictures of the target.")
+    before = read_card(init)
     colours, model = _colours(init, ways, source, target), str(init)
     if ways.teacher:
         method = Adaptation(ways, target, colours)
-        side = read_card(init).image_size
-        settings = replace(settings or Settings(), init=str(init), size=None, image_size=side)
+        settings = replace(settings or Settings(), init=str(init), size=None, image_size=before.image_size)
         train(balanced(source, target), validation, out, settings, resume, report, cancelled, method=method)
         last = out / "last.safetensors"
         model = str(last) if last.exists() else str(init)
     network, card = load(model)
     patients = sorted({*card.patients, *patients_of((*source, *validation, *target))})
-    before = read_card(init)
     told: dict[str, Any] = {
         "name": out.resolve().name,
         "method": "adapt",

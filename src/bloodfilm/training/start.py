@@ -74,14 +74,13 @@ def described(card: Card, before: Card | None, name: str, method: str, fields: S
     pictures = sorted(field.path.name for field in learned if not field.source)
     if len(pictures) > MOST_NAMED:
         pictures = [f"{len(pictures)} pictures, {pictures[0]} to {pictures[-1]}"]
-    new = {*card.classes, *card.attributes} - ({*before.classes, *before.attributes} if before else set())
     told = {
         "name": name,
         "method": method,
         "description": f"Trained from {before.name if before else 'nothing'} on {len(learned)} fields with {cells} "
         "labelled cells.",
         "data": list(dict.fromkeys([*(before.data if before else []), *sources, *pictures])),
-        "limits": before.limits if before and before.limits and not new else [NOT_A_DIAGNOSIS],
+        "limits": before.limits if before and before.limits and not _new_names(card, before) else [NOT_A_DIAGNOSIS],
     }
     return card.model_copy(update=told)
 
@@ -96,10 +95,15 @@ def shares_kept(settings: Settings, card: Card, before: Card | None, fields: Seq
     """
     if before is None or (before.head, before.auxiliary) != ("own", card.auxiliary):
         return 0.0, 0.0
-    if {*card.classes, *card.attributes} - {*before.classes, *before.attributes}:
+    if _new_names(card, before):
         return settings.kept, 0.0
     if settings.kept_readings is not None:
         return settings.kept, settings.kept_readings
     cells = {field.path: field.cells for field in fields}.values()
     named = sum(int((np.column_stack((c.codes, c.attributes)) != UNKNOWN).any(1).sum()) for c in cells)
     return settings.kept, 0.75 if named < FEW_NAMED else 0.25
+
+
+def _new_names(card: Card, before: Card) -> set[str]:
+    """Return the types and attributes that `before` did not know."""
+    return {*card.classes, *card.attributes} - {*before.classes, *before.attributes}
