@@ -109,6 +109,14 @@ def test_missing_pictures_are_left_out_and_told_before_anything_is_scored(
     assert not (tmp_path / "other").exists()
 
 
+def test_finds_that_nobody_reviewed_are_told(checkpoint: Path, truth: Path, tmp_path: Path) -> None:
+    found = read_coco(truth)[:1]
+    found = [replace(each, cells=replace(each.cells, scores=np.full(len(each.cells), 0.9))) for each in found]
+    write_coco(truth, found)
+    with pytest.warns(UserWarning, match=f"x: Taken for true: {len(found[0].cells)} cells that a model found"):
+        score_matrix({"a": checkpoint}, {"x": truth}, tmp_path / "out", device="cpu")
+
+
 def test_patients_that_a_model_learned_from_are_left_out_of_its_tests(
     checkpoint: Path, knowing: Path, truth: Path, tmp_path: Path
 ) -> None:

@@ -11,8 +11,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bloodfilm.vocabulary import number_of
-
 if TYPE_CHECKING:
     from bloodfilm.cells import Field
 
@@ -45,8 +43,7 @@ def progress_bar() -> Progress:
 
 def tell_unreviewed(fields: Sequence[Field]) -> None:
     """Say how many cells of `fields`, taken for true, a model found and nobody reviewed."""
-    from bloodfilm.review.states import unreviewed
+    from bloodfilm.review.states import taken_for_true
 
-    if count := sum(int(unreviewed(field.cells).sum()) for field in fields):
-        told = f"{number_of(count, 'cell')} that a model found and nobody reviewed"
-        console.print(f"Taken for true: {told}", soft_wrap=True)
+    if told := taken_for_true(fields):
+        console.print(told, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
@@ -24,6 +25,7 @@ from bloodfilm.io.coco import coco_content
 from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import read_card
+from bloodfilm.review.states import taken_for_true
 from bloodfilm.weights import MIN_SCORE
 
 Row = dict[str, Any]
@@ -69,11 +71,11 @@ def score_matrix(
     """Score each of `models` (name to checkpoint) on each of `truths` (name to what `read_annotated` reads).
 
     What the vocabulary of a model has no name for is unknown in its tests; a warning names such types, another one says
-    how many pictures are not there, which are left out. Of data sets with several splits test is taken.
-    Fields of patients that a model says it learned from are left out of its tests. Writes ``matrix.csv`` after each
-    pair, and in the end ``matrix.json``, ``matrix.svg`` and ``matrix.html`` to `out`. Pairs whose model, labels and
-    `min_score` are still those of ``matrix.csv`` are not scored again; its rows of other models, truths and lowest
-    scores stay.
+    how many pictures are not there, which are left out, one more how many cells a model found and nobody reviewed. Of
+    data sets with several splits test is taken. Fields of patients that a model says it learned from are left out of
+    its tests. Writes ``matrix.csv`` after each pair, and in the end ``matrix.json``, ``matrix.svg`` and ``matrix.html``
+    to `out`. Pairs whose model, labels and `min_score` are still those of ``matrix.csv`` are not scored again; its rows
+    of other models, truths and lowest scores stay.
 
     Raises
     ------
@@ -85,6 +87,9 @@ def score_matrix(
     vocabularies = {card.vocabulary for card in cards.values()}
     pairs = product(truths, vocabularies)
     fields = {(name, own): read_annotated(truths[name], own, test=True) for name, own in pairs}
+    for (name, _), listed in fields.items():
+        if told := taken_for_true(listed):
+            warnings.warn(f"{name}: {told}.", stacklevel=2)
     digests = {each: _digest(listed) for each, listed in fields.items()}
     known = {_key(row): row for row in _read(out / TABLE)}
     done: dict[tuple[str, ...], Row] = {}

@@ -19,7 +19,7 @@ from bloodfilm.errors import LabelError, UserError
 from bloodfilm.io.images import is_picture
 from bloodfilm.io.lld.names import origin_of
 from bloodfilm.io.polygons import rectangles
-from bloodfilm.vocabulary import LLD, Vocabulary
+from bloodfilm.vocabulary import LLD, Vocabulary, number_of
 
 
 def _has_area(region: list[float]) -> list[float]:
@@ -91,7 +91,7 @@ def invalid(path: Traversable, error: ValidationError) -> LabelError:
     """Return the error to raise for a file whose content is not as it has to be: it tells the first place."""
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or "top"
-    return LabelError(f"{path}: {place}: {first['msg']} ({error.error_count()} such problems).")
+    return LabelError(f"{path}: {place}: {first['msg']} ({number_of(error.error_count(), 'such problem')}).")
 
 
 def name_of(field: Field) -> str:

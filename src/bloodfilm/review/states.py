@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bloodfilm.cells import Cells, Field
-from bloodfilm.vocabulary import UNKNOWN, UNKNOWN_CLASS, Vocabulary
+from bloodfilm.vocabulary import UNKNOWN, UNKNOWN_CLASS, Vocabulary, number_of
 
 REVIEW, REVIEWER, REVIEWED_AT = COLUMNS = ("review", "reviewer", "reviewed_at")
 ACCEPTED, CHANGED, REJECTED, UNREVIEWED = STATES = ("accepted", "changed", "rejected", "")
@@ -50,6 +51,12 @@ def _states(cells: Cells) -> npt.NDArray[Any]:
 def unreviewed(cells: Cells) -> npt.NDArray[np.bool_]:
     """Tell which cells (N,) a model found, by their scores, and nobody reviewed."""
     return np.asarray(cells.scored & (_states(cells) == UNREVIEWED))
+
+
+def taken_for_true(fields: Iterable[Field]) -> str:
+    """Tell how many cells of `fields`, taken for true, are `unreviewed`; "" if none."""
+    count = sum(int(unreviewed(field.cells).sum()) for field in fields)
+    return f"Taken for true: {number_of(count, 'cell')} that a model found and nobody reviewed" if count else ""
 
 
 def kept(cells: Cells) -> Cells:
