@@ -166,10 +166,10 @@ def print_table() -> None:
         mine = [key for key in by if key[0] == target]
         for key in sorted(mine, key=lambda key: (WAYS.index(key[1]), int(key[2]))):
             _, way, patches = key
-            closed = (mean(*key) - low) / (high - low)
             cells, false, minutes = (mean(*key, column) for column in ("cells", "false_per_field", "cpu_minutes"))
             home = " | ".join(f"{mean(*key, column):.3f}" for column in HOME_SCORES)
-            shown = f"{closed:.0%}" if way in ("random", "proposed") and high - low >= GAP else ""
+            gap = high - low if way in ("random", "proposed") else 0.0
+            shown = f"{(mean(*key) - low) / gap:.0%}" if gap >= GAP else ""
             print(
                 f"| {target} | {way} | {patches if patches != '0' else ''} | {cells:.1f} "
                 f"| {mean(*key):.3f} ({len(by[key])}) | {false:.3f} | {shown} | {home} | {minutes:.1f} |"

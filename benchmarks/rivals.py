@@ -62,11 +62,14 @@ def train_yolo11n(
 ) -> Path:
     from ultralytics import YOLO
 
-    weights = out / "weights" / "last.pt"
+    weights, done = out / "weights" / "last.pt", out / "done"
+    if done.exists():
+        return weights
     model = YOLO(weights if weights.exists() else "yolo11n.yaml")
     model.add_callback("on_train_start", _in_bfloat16)
     if weights.exists():
         model.train(resume=True)
+        done.touch()
         return weights
     model.train(
         data=str(write_yolo({"train": fields, "val": validation}, out / "data")),
@@ -82,6 +85,7 @@ def train_yolo11n(
         pretrained=False,
         cache="ram",
     )
+    done.touch()
     return weights
 
 

@@ -24,6 +24,7 @@ import sources
 from bloodfilm import Field
 from bloodfilm.detection.detector import Detector
 from bloodfilm.io.coco import read_coco
+from bloodfilm.io.files import replacing
 from bloodfilm.io.images import read_image
 from bloodfilm.nets.checkpoint import load, read_card, save
 from bloodfilm.training.boxed import cut_out
@@ -73,7 +74,8 @@ def box_crops(data: Path, weights: str | Path, split: str, out: Path, device: st
     kept = [a for a in content["annotations"] if a["bbox"][2] > 0]
     of_kept = {a["image_id"] for a in kept}
     images = [image for image in content["images"] if image["id"] in of_kept]
-    boxed.write_text(json.dumps(content | {"images": images, "annotations": kept}))
+    with replacing(boxed) as temporary:
+        temporary.write_text(json.dumps(content | {"images": images, "annotations": kept}))
     print(f"{len(kept)} of {len(content['images'])} crops boxed", flush=True)
     return boxed
 

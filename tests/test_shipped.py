@@ -37,7 +37,7 @@ def each(request: pytest.FixtureRequest) -> Detector:
 
 def found_share(cells: Cells, truth: Cells, picture: np.ndarray) -> float:
     field = Field(Path(), truth, picture.shape[1], picture.shape[0])
-    return float((match(cells, field)[0] >= 0).mean())
+    return float((match(cells, field) >= 0).mean())
 
 
 @pytest.mark.parametrize(("name", "size"), [("wbc-n", 8_000_000), ("wbc-s", 20_000_000)])

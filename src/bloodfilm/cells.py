@@ -151,7 +151,7 @@ class Cells:
 
     @property
     def diameters_um(self) -> FloatArray:
-        """Diameters (N,) of circles of the boxes' areas in micrometres; NaN where no sure scale is known."""
+        """Diameters (N,) of cells that fill their boxes, √(width x height), in micrometres; NaN without a sure scale."""
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         unit = self.scale.um_per_px if self.scale and self.scale.sure else (np.nan, np.nan)
         return np.asarray(np.sqrt((sides * np.array(unit)).prod(1)), np.float32)

@@ -89,33 +89,30 @@ def test_a_table_for_each_field_is_needed(annotated: Annotated) -> None:
 
 
 def test_the_surest_of_two_on_one_cell_is_the_hit(annotated: Annotated) -> None:
-    hit, false = match(found(A, [12, 10, 52, 50], scores=[0.5, 0.9]), annotated([A]))
-    assert (hit.tolist(), false) == ([1], 1)
+    assert match(found(A, [12, 10, 52, 50], scores=[0.5, 0.9]), annotated([A])).tolist() == [1]
 
 
 def test_each_cell_is_hit_by_the_box_that_fits_it(annotated: Annotated) -> None:
     near = [18, 10, 58, 50]
-    hit, false = match(found(near, A, scores=[0.9, 0.8]), annotated([A, near]))
-    assert (hit.tolist(), false) == ([1, 0], 0)
+    assert match(found(near, A, scores=[0.9, 0.8]), annotated([A, near])).tolist() == [1, 0]
 
 
 def test_a_cell_taken_leaves_the_next_best(annotated: Annotated) -> None:
     near = [14, 10, 54, 50]
-    hit, _ = match(found(A, A, scores=[0.9, 0.8]), annotated([A, near]))
-    assert hit.tolist() == [0, 1]
+    assert match(found(A, A, scores=[0.9, 0.8]), annotated([A, near])).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(("right", "hit"), [(90, 0), (91, -1)])
 def test_a_hit_overlaps_by_half(annotated: Annotated, right: float, hit: int) -> None:
-    assert match(found([10, 10, right, 50]), annotated([A]))[0].tolist() == [hit]
+    assert match(found([10, 10, right, 50]), annotated([A])).tolist() == [hit]
 
 
 @pytest.mark.parametrize(("left", "false"), [(30, 0), (31, 1)])
 def test_half_of_a_box_on_an_ignored_cell_excuses_it(annotated: Annotated, left: float, false: int) -> None:
-    assert match(found([left, 10, left + 40, 50]), annotated(ignored=[A]))[1] == false
+    scores = score_detection([found([left, 10, left + 40, 50])], [annotated(ignored=[A])])
+    assert scores["false_per_field"] == false
 
 
 def test_nothing_found_and_nothing_annotated_match(annotated: Annotated) -> None:
-    assert match(found(), annotated([A]))[0].tolist() == [-1]
-    hit, false = match(found(A), annotated())
-    assert (hit.tolist(), false) == ([], 1)
+    assert match(found(), annotated([A])).tolist() == [-1]
+    assert match(found(A), annotated()).tolist() == []

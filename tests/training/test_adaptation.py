@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,13 @@ from bloodfilm.detection.detector import Detector
 from bloodfilm.errors import UserError
 from bloodfilm.io.coco import write_coco
 from bloodfilm.io.images import read_image
+from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import load, read_card, save
+from bloodfilm.synth import draw_field
 from bloodfilm.training.adaptation import Adaptation, AdaptSettings, adapt, balanced, unlabelled, ways_of
+from bloodfilm.training.data import FieldDataset
 from bloodfilm.training.labels import collate
+from bloodfilm.training.memory import Memory
 from bloodfilm.training.method import Step
 from bloodfilm.training.mixing import FREE, Guesses, mix, with_guesses
 from bloodfilm.training.settings import Settings
@@ -152,6 +157,31 @@ def test_the_student_learns_what_the_teacher_finds(
     assert method.measures()["pseudo"] > 0
     torch.stack(list(losses.values())).sum().backward()
     assert torch.isfinite(torch.stack(list(losses.values()))).all()
+
+
+@pytest.mark.parametrize("mixing", [False, True])
+def test_red_cells_that_nobody_labels_are_remembered(fields: list[Field], target: list[Field], mixing: bool) -> None:
+    method = Adaptation(AdaptSettings(mixing=mixing), target)
+    dataset = FieldDataset([fields[0], target[0]], 64, 0.0, scale=(1.0, 1.0), labels=method.labels)
+    images, targets = collate([dataset[0], dataset[1]])
+    network = AttriDet("n", auxiliary=2)
+    memory = Memory(network, [1, 2])
+    step = Step(network, copy.deepcopy(network).eval(), images / 255, images / 255, targets, 0.0, memory)
+    assert method.losses(step)["memory"] > 0
+
+
+def test_statistics_are_those_of_pictures_as_large_as_they_are_searched(tmp_path: Path) -> None:
+    picture, cells = draw_field(seed=3)
+    many = np.tile(picture, (2, 2, 1))
+    Image.fromarray(many).save(tmp_path / "many.png")
+    network, card = load("wbc-n")
+    shapes: list[torch.Size] = []
+    network.detector.register_forward_pre_hook(lambda module, inputs: shapes.append(inputs[0].shape[2:]))
+    reestimated(network, card, [Field(tmp_path / "many.png", cells, many.shape[1], many.shape[0])])
+    scale = Detector("wbc-n", "cpu").detect(many).scale
+    assert scale and scale.sure
+    assert shapes[-1][1] == pytest.approx(many.shape[1] * scale.resized[0], abs=32)
+    assert shapes[-1][1] != shapes[0][1]
 
 
 def test_adaptation_leaves_a_model_that_knows_how_to_stain(

@@ -126,3 +126,10 @@ def test_boxes_are_learned_and_nothing_else_changes(told_by_colour: list[Field],
         missed.append((found - true).abs().mean())
         left.append((moved(found, moves) - true).abs().mean())
     assert torch.stack(left).mean() < 0.5 * torch.stack(missed).mean()
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 10])
+def test_a_few_steps_are_enough(told_by_colour: list[Field], network: AttriDet, epochs: int) -> None:
+    taught = teach_boxes(network, cut_out(told_by_colour[:1], every=True), replace(QUICK, epochs=epochs))
+    assert torch.isfinite(taught.refiner.last.weight).all()
+    assert (taught.refiner.last.weight != network.refiner.last.weight).any()

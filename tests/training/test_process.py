@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 from bloodfilm.cells import Field
 from bloodfilm.detection.detector import Cancelled
+from bloodfilm.helper import Helper
 from bloodfilm.training.fine_tune import fine_tune
 from bloodfilm.training.process import LAST, TrainingProcess
 from bloodfilm.training.project import Project, save
@@ -189,3 +190,12 @@ def test_training_gives_way_to_other_programs(begin: Callable[..., TrainingProce
     read(process, lambda message: message["kind"] == "progress")
     own, its = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, process.pid))
     assert its == min(own + NICENESS, 19)
+
+
+def test_what_a_library_prints_is_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "noisy.py").write_text("""print('loading', 3, '{"kind": "ready"}', '{"kind": "fou', sep='\\n')""")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("bloodfilm.training.process.Helper", lambda *_: Helper("noisy"))
+    process = TrainingProcess(tmp_path)
+    assert [message["kind"] for message in read(process, last)] == ["ready", "failed"]
+    process.close()

@@ -23,7 +23,7 @@ from bloodfilm.training.method import Method, Step
 from bloodfilm.training.published import Published
 from bloodfilm.training.settings import Settings, SparseSettings
 from bloodfilm.training.sparse import Sparse
-from bloodfilm.training.teacher import MEASURES, Pseudo, measure
+from bloodfilm.training.teacher import MEASURES, Pseudo, Teacher, measure
 from bloodfilm.vocabulary import LLD
 
 SIDE = 96
@@ -183,6 +183,21 @@ def test_only_sure_finds_outside_of_the_regions_become_pseudo_labels(sparse: lis
     assert list(measures) == list(MEASURES)
     assert [float(value) for value in measures.values()] == [1, 0, 1, 1]
     assert (believed[0].certain >= masks[0].certain).all()
+
+
+@pytest.mark.parametrize("red_cells", [None, 8.0, 30.0])
+def test_pseudo_labels_may_be_as_large_as_labelled_cells_are_shown(
+    sparse: list[Field], red_cells: float | None
+) -> None:
+    teacher, settings = Teacher(SparseSettings(sizes=(0, 100))), replace(SETTINGS, scale=(1.0, 1.0), mosaic=0.0)
+    teacher.begin(sparse, replace(settings, red_cells=red_cells))
+    dataset = FieldDataset(sparse, 256, mosaic=0.0, scale=(1.0, 1.0), red_cells=red_cells)
+    dataset.sides = [side * 64 // 256 for side in dataset.sides] if red_cells is None else dataset.sides
+    _, targets = collate([dataset[index] for index in range(len(dataset))])
+    sides = (targets.boxes[:, 2:] - targets.boxes[:, :2]).prod(1).sqrt()
+    assert len(sides) == len(sparse)
+    low, high = teacher.limits[0].tolist()
+    assert low * 0.95 <= sides.min() <= sides.max() <= high * 1.05
 
 
 def test_usual_pictures_are_shown_once_there_are_pseudo_labels(sparse: list[Field], tmp_path: Path) -> None:

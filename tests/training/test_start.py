@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from bloodfilm.errors import UserError
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.checkpoint import NOT_A_DIAGNOSIS, Card, Stain, load, save
 from bloodfilm.training.loop import train
+from bloodfilm.training.settings import Settings
 from bloodfilm.training.start import described, shares_kept
-from bloodfilm.vocabulary import LLD, UNKNOWN, Vocabulary
+from bloodfilm.training.supervised import Supervised
+from bloodfilm.vocabulary import AUXILIARY, LLD, UNKNOWN, Vocabulary
 
 
 def test_a_checkpoint_is_not_trained_as_another_size(fields: list[Field], checkpoint: Path, tmp_path: Path) -> None:
@@ -175,3 +178,16 @@ def test_a_backbone_can_stay_as_it_was_in_the_first_epochs(
     backbone = {str(layer) for layer in range(10)}
     assert not moved(tmp_path / "frozen", 1.0) & backbone
     assert backbone <= moved(tmp_path / "half", 0.5)
+
+
+def test_a_method_is_told_the_size_of_red_cells_that_the_model_before_knows(
+    fields: list[Field], tmp_path: Path
+) -> None:
+    class Asking(Supervised):
+        def begin(self, fields: Sequence[Field], settings: Settings) -> None:
+            raise UserError(f"red cells of {settings.red_cells} px")
+
+    before = tmp_path / "before.safetensors"
+    save(before, AttriDet("n", auxiliary=2), Card(name="before", auxiliary=list(AUXILIARY), red_cells=20.0))
+    with pytest.raises(UserError, match="red cells of 20.0 px"):
+        train(fields, fields, tmp_path / "run", Settings(init=str(before), image_size=64), method=Asking())

@@ -73,7 +73,7 @@ class Detector:
     model : str or Path
         Name of a shipped model or a checkpoint file.
     device : str
-        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     precision : torch.dtype, optional
         By default bfloat16 where the device calculates in it, else float32.
 
@@ -151,6 +151,13 @@ class Detector:
         -------
         Cells
             By falling score, boxes in pixels of `image`.
+
+        Raises
+        ------
+        PictureError
+            If `image` is no picture.
+        Cancelled
+            If `cancelled` said yes.
         """
         picture = as_rgb(image)
         tiles, ruler = self._plan(picture, tile, pixel_size)

@@ -65,7 +65,7 @@ def read(found: Sequence[Cells], truth: Sequence[Field], min_score: float = MIN_
     said, true = [], []
     for table, field in zip(found, truth, strict=True):
         table = table[table.scores >= min_score]
-        hit, _ = match(table, field)
+        hit = match(table, field)
         said.append(np.column_stack((table.codes, table.attributes))[hit[hit >= 0]])
         true.append(np.column_stack((field.cells.codes, field.cells.attributes))[hit >= 0])
     if not truth:

@@ -31,7 +31,7 @@ def score_hits(found: Sequence[Cells], truth: Sequence[Field]) -> tuple[npt.NDAr
     scores, hits = [np.empty(0, np.float32)], [np.empty(0, bool)]
     for table, field in zip(found, truth, strict=True):
         table = table[field.looked_at(table.boxes)]
-        hit, _ = match(table, field)
+        hit = match(table, field)
         right = np.isin(np.arange(len(table)), hit)
         judged = right | ~excused(table.boxes, field)[0]
         scores.append(table.scores[judged])

@@ -18,21 +18,14 @@ Boxes = npt.NDArray[np.float32]
 MIN_SHARE = np.array([0.5])
 
 
-def match(table: Cells, field: Field, min_iou: float = 0.5) -> tuple[IntArray, int]:
-    """Match found cells to annotated ones, the best scored first.
+def match(table: Cells, field: Field) -> IntArray:
+    """Return which row of `table` found each annotated cell (annotated,), -1 for none.
 
-    Returns
-    -------
-    hit : (annotated,) int
-        Row of `table` that found each annotated cell, -1 for none.
-    false : int
-        Found cells that match nothing and are not excused.
+    It is the best scored one that overlaps it by half (IoU) and has no other cell that it overlaps more.
     """
     order = np.argsort(-table.scores, kind="stable")
-    hit = assign(overlaps(table.boxes[order], field.cells.boxes), np.array([min_iou]))[0]
-    hit = np.where(hit < 0, -1, np.append(order, -1)[hit])
-    right = np.isin(np.arange(len(table)), hit)
-    return hit, int((~right & ~excused(table.boxes, field)[0]).sum())
+    hit = assign(overlaps(table.boxes[order], field.cells.boxes), np.array([0.5]))[0]
+    return np.where(hit < 0, -1, np.append(order, -1)[hit])
 
 
 def overlaps(boxes: npt.ArrayLike, others: npt.ArrayLike) -> FloatArray:

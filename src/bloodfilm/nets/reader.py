@@ -49,7 +49,7 @@ class CellReader(CloseUp):
     The near one shows nucleus and cytoplasm as finely as the picture does, which a detector's maps at strides 4 and 8
     do not; the far one how large the cell is beside the red cells around it, whatever the magnification. With `details`
     the near one also goes through convolutions for what is small, such as vacuoles. They are taught elsewhere, and no
-    gradient reaches them; untaught, they change nothing.
+    gradient reaches them.
     """
 
     def __init__(self, outputs: int, width: int = 24, views: tuple[float, ...] = VIEWS, details: bool = True) -> None:

@@ -26,7 +26,7 @@ SMALLEST = 2e-3
 class Features(NamedTuple):
     """What one pass through the network gives.
 
-    `levels` are the raw outputs (B, 3, H/s, W/s, 5 + classes) at strides 8, 16 and 32; `taps` are the
+    `levels` are the raw outputs (B, 3, H/s, W/s, 5 + classes + auxiliary) at strides 8, 16 and 32; `taps` are the
     backbone's maps at strides 4 and 8 that attributes are read from, `deep` its last one; `neck` is the neck's at
     stride 8.
     """

@@ -22,7 +22,7 @@ CONTRADICTED, SEPARATOR = "contradicted", ", "
 """The column that names the attributes of a cell that a measure contradicts, those that somebody measured."""
 
 ODDS, USUAL = 0.2, 0.9
-"""WBCAtt's test cells: a measure contradicts 1.4 % of right readings and 7 % of wrong ones; 0.9 are right."""
+"""WBCAtt's test cells: a measure contradicted 1.4 % of right readings and 7 % of wrong ones; 0.9 were right."""
 
 
 def with_review(frame: pd.DataFrame) -> pd.DataFrame:

@@ -202,7 +202,8 @@ def _colours(init: str | Path, ways: AdaptSettings, source: Sequence[Field], tar
 def _finds(init: str | Path, colours: Stain | None, fields: Sequence[Field], ways: AdaptSettings) -> tuple[int, int]:
     """Return how many finds of the model `init` are doubted, and how many sure, on pictures mapped by `colours`."""
     network, card = load(init)
-    detector = Detector.from_network(network, card.model_copy(update={"stain": colours}), torch.device("cpu"))
+    stained = card.model_copy(update={"stain": colours or card.stain})
+    detector = Detector.from_network(network, stained, torch.device("cpu"))
     scores = np.concatenate([detector.detect(read_image(field.path), ways.possible).scores for field in fields])
     return int((scores < ways.sure).sum()), int((scores >= ways.sure).sum())
 
@@ -255,10 +256,12 @@ class Adaptation(Method):
         self.count = (found.scores >= self.ways.sure).sum() / len(step.images)
         images, targets = step.images, with_guesses(step.targets, found, self.ways.sure)
         if self.ways.mixing:
+            step = step._replace(plain=mix(step.plain, targets, found)[0])
             images, targets = mix(images, targets, found)
         features = step.network.detector(images)
         readings = reading_losses(step.network, images, targets)
-        return detection_losses(features, targets, step.network.detector.detect) | readings
+        losses = detection_losses(features, targets, step.network.detector.detect)
+        return losses | readings | step.forgetting(features)
 
     def measures(self) -> dict[str, Tensor]:
         """Return the cells that the teacher was sure of, a picture."""

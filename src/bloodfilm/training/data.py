@@ -27,7 +27,6 @@ from bloodfilm.training.window import Axis, Window, copy_of, visible
 Sample = tuple[Tensor, Labels]
 
 PAD = 114
-MOSAIC_SCALE = 0.7
 PASTED = 0.3
 """Probability that cells are pasted on a field."""
 
@@ -46,6 +45,11 @@ MIN_CELL = 12
 
 def read_field(field: Field) -> RGB:
     return read_image(field.path)
+
+
+def mosaic_scale(red_cells: float | None) -> float:
+    """Return how much four fields on one canvas are reduced: not at all if their `red_cells` are to have one side."""
+    return 1.0 if red_cells else 0.7
 
 
 class FieldDataset(Dataset[Sample]):
@@ -104,7 +108,7 @@ class FieldDataset(Dataset[Sample]):
         self.scale = scale
         self.seed = seed
         self.epoch = 0
-        self.mosaic_scale = 1.0 if red_cells else MOSAIC_SCALE
+        self.mosaic_scale = mosaic_scale(red_cells)
         self.sides = usual_sides(fields, image_size, red_cells)
         self._cache: dict[Path, Tensor] = {}
 

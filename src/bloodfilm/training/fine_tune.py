@@ -44,7 +44,7 @@ def fine_tune(
     cancelled: Callable[[], bool] | None = None,
     method: Method | None = None,
 ) -> Path:
-    """Train on the project in `folder`, by its `method`, and return the best weights, with their card.
+    """Train on the project in `folder`, by its `method`, and return the path of the best weights, as `train` does.
 
     Writes what `bloodfilm.training.loop.train` does to `out`, by default `folder`, and goes on with what was begun
     there. Arguments and errors are those of `train` and `bloodfilm.training.project.load`; no two programs train in one

@@ -123,9 +123,9 @@ def _taught(
     head = begin().to(memory_format=torch.channels_last).to(device).train()
     optimizer = torch.optim.AdamW(head.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     steps = math.ceil(len(cells.codes) / settings.batch)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, epochs=settings.epochs, steps_per_epoch=steps, pct_start=0.1
-    )
+    in_all = steps * settings.epochs
+    rising = min(max(0.1, 1.5 / in_all), 0.9)  # the scheduler divides by 0 if that is a single step
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, in_all, pct_start=rising)
     average = Average(head)
     for epoch in range(settings.epochs):
         total = 0.0

@@ -8,7 +8,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def train(
     Returns
     -------
     Path
-        ``best.safetensors``.
+        ``best.safetensors``; not there if training was stopped in its first epoch.
 
     Raises
     ------
@@ -137,7 +137,7 @@ class _Run:
         network, card = begin(settings, fields)
         begun_with = read_card(settings.init) if settings.init else None
         self.card = described(card, begun_with, self.out.resolve().name, method.name, fields)
-        method.begin(fields, settings)
+        method.begin(fields, replace(settings, red_cells=self.card.red_cells))
         self.card.patients = sorted({*self.card.patients, *patients_of((*fields, *validation))})
         self.network = network.to(memory_format=torch.channels_last)
         self.method = method.to(self.fabric.device)

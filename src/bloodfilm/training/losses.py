@@ -116,7 +116,7 @@ def known(targets: Targets, shapes: Sequence[torch.Size], kinds: int) -> list[Kn
 
 
 def box_loss(raw: Tensor, matches: Matches, wanted: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return 1 - CIoU of each match and the raw outputs (M, 5 + classes) there."""
+    """Return 1 - CIoU of each match and the raw outputs (M, 5 + classes + auxiliary) there."""
     picked = raw[matches.image, matches.anchor, matches.row, matches.column]
     corners = torch.stack((matches.column, matches.row), 1)
     boxes = decode_boxes(picked[:, :4], corners, anchors.float()[matches.anchor])

@@ -35,9 +35,10 @@ class TrainingProcess:
     def _read(self) -> None:
         kind = ""
         for line in self._helper.answers:
-            message = json.loads(line)
-            kind = message["kind"]
-            self._messages.append(message)
+            with suppress(ValueError, TypeError):  # whatever else prints there
+                message = json.loads(line)
+                kind = message["kind"]
+                self._messages.append(message)
         said = self._helper.last_words(1)
         if kind not in LAST:
             text = " ".join(["The training process ended unexpectedly; perhaps memory ran out.", *said])

@@ -6,16 +6,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import box_iou, nms
+from torchvision.ops import batched_nms, box_iou
 
 from bloodfilm.nets.yolo import Features, YOLOv5
 from bloodfilm.training.losses import Known
 
 MOST = 200
 """Candidates of a picture, before they are thinned."""
-
-PICTURES_APART = 4096.0
-"""Pixels between the pictures of a batch where all their boxes are compared at once."""
 
 
 class Candidates(NamedTuple):
@@ -44,13 +41,12 @@ def find_candidates(features: Features, detector: YOLOv5, lowest: float, max_ove
     image, rank = torch.nonzero(best >= lowest, as_tuple=True)
     place, kind = place[image, rank] // kinds, place[image, rank] % kinds
     found = Candidates(image, kind, boxes[image, place], scores[image, place])
-    apart = found.boxes + ((image * kinds + kind) * PICTURES_APART)[:, None]
-    return found.where(nms(apart, found.scores, max_overlap))
+    return found.where(batched_nms(found.boxes, found.scores, image * kinds + kind, max_overlap))
 
 
 def overlaps(image: Tensor, boxes: Tensor, other_image: Tensor, others: Tensor) -> Tensor:
     """Return the IoU (K, L) of boxes with others, 0 between different pictures."""
-    iou: Tensor = box_iou(boxes + (image * PICTURES_APART)[:, None], others + (other_image * PICTURES_APART)[:, None])
+    iou: Tensor = box_iou(boxes, others) * (image[:, None] == other_image)
     return iou
 
 

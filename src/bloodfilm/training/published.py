@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import nms
+from torchvision.ops import batched_nms
 
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import STRIDES, Features
@@ -18,7 +18,7 @@ from bloodfilm.training.assignment import assign
 from bloodfilm.training.labels import HIDDEN, WHITE, Targets
 from bloodfilm.training.losses import LEVEL_WEIGHTS, box_loss, detection_losses, known
 from bloodfilm.training.method import Step
-from bloodfilm.training.pseudo import PICTURES_APART, Candidates, find_candidates
+from bloodfilm.training.pseudo import Candidates, find_candidates
 from bloodfilm.training.similarity import References, compare, triplet_loss
 from bloodfilm.training.sparse import Sparse
 from bloodfilm.training.supervised import reading_losses
@@ -59,7 +59,8 @@ class Published(Sparse):
         if late < 0:
             whole = targets._replace(**{name: getattr(targets, name)[:0] for name in _UNKNOWN})
             losses = detection_losses(features, whole, network.detector.detect)
-            return {"auxiliary": zero} | losses | readings | {"triplet": zero}
+            auxiliary = {"auxiliary": losses.get("auxiliary", zero)}
+            return losses | auxiliary | readings | {"triplet": zero} | step.forgetting(features)
         looked = [level.looked for level in known(targets, [raw.shape for raw in features.levels], _kinds(network))]
         losses = _losses(network, features, targets, looked)
         readings["triplet"] = zero
@@ -77,7 +78,7 @@ class Published(Sparse):
             if late < SIMILAR_UNTIL:
                 likeness = compare(features.neck, similar.image, similar.boxes, similar.kinds, references, hardest=True)
                 readings["triplet"] = GUESS_GAIN * triplet_loss(*likeness, MARGIN, sign=-1.0)
-        return losses | readings
+        return losses | readings | step.forgetting(features)
 
 
 _UNKNOWN = ("unknown_image", "unknown", "unknown_kinds")
@@ -95,7 +96,7 @@ def _select(targets: Targets, chosen: Tensor) -> dict[str, Tensor]:
 def _guess(network: AttriDet, features: Features, targets: Targets) -> tuple[Candidates, Candidates]:
     """Return what the network that is trained finds in the same pass: pseudo-labels, and what is compared."""
     found = find_candidates(features, network.detector, LOWEST_SCORE, 1.0)
-    found = found.where(nms(found.boxes + (found.image * PICTURES_APART)[:, None], found.scores, MAX_OVERLAP))
+    found = found.where(batched_nms(found.boxes, found.scores, found.image, MAX_OVERLAP))
     found = found._replace(boxes=found.boxes.floor())
     area = (found.boxes[:, 2:] - found.boxes[:, :2]).clamp(min=0).prod(1)
     low = torch.maximum(found.boxes[:, None, :2], targets.boxes[:, :2])

@@ -14,12 +14,11 @@ class Settings:
 
     `init` is a model name or file to start from, which also sets the size; without it the size is n by default. Of an
     imported model all tensors are taken that fit the labels.
-    `mosaic`, `mirrored`, `scale` and `red_cells` are those of `FieldDataset`; a model to start from brings its own
-    `red_cells`. In a share `frozen` of the epochs, the first ones, the
-    backbone stays as it was. A share `kept` of what finds and boxes cells are the weights of `init` in the end,
-    unless it is an imported model, or one without red cells where these are learned; of what reads types and
-    attributes a share `kept_readings`, unless one of them is new; None is more, the fewer cells are named
-    (`bloodfilm.training.start.shares_kept`).
+    `mosaic`, `mirrored`, `scale` and `red_cells` are those of `FieldDataset`; without `red_cells` those of the model to
+    start from are taken. In a share `frozen` of the epochs, the first ones, the backbone stays as it was. A share
+    `kept` of what finds and boxes cells are the weights of `init` in the end, unless it is an imported model, or one
+    without red cells where these are learned; of what reads types and attributes a share `kept_readings`, unless one of
+    them is new; None is more, the fewer cells are named (`bloodfilm.training.start.shares_kept`).
     `workers` are the processes that load pictures; with 0 each picture is read once and kept in memory.
     """
 

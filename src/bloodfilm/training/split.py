@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
 
+SHARE = 0.1
 
-def split_fields(fields: Sequence[Field], share: float = 0.1) -> tuple[list[Field], list[Field]]:
-    """Return the fields to train on and about `share` of them to select on, chosen by a hash of their names.
+
+def split_fields(fields: Sequence[Field]) -> tuple[list[Field], list[Field]]:
+    """Return the fields to train on and about a tenth of them to select on, chosen by a hash of their names.
 
     The fields of one patient stay together, as far as their names tell whose they are.
 
@@ -30,6 +32,6 @@ def split_fields(fields: Sequence[Field], share: float = 0.1) -> tuple[list[Fiel
         )
     ranked = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     held = [groups[ranked.pop(0)]]
-    while len(ranked) > 1 and sum(map(len, held)) < round(share * len(fields)):
+    while len(ranked) > 1 and sum(map(len, held)) < round(SHARE * len(fields)):
         held.append(groups[ranked.pop(0)])
     return [field for name in ranked for field in groups[name]], [field for group in held for field in group]

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from bloodfilm.cells import Field
 from bloodfilm.nets.attridet import AttriDet
 from bloodfilm.nets.yolo import STRIDES, Features
-from bloodfilm.training.data import MOSAIC_SCALE
+from bloodfilm.training.data import mosaic_scale
 from bloodfilm.training.labels import HIDDEN, SETTLED, WHITE, Targets
 from bloodfilm.training.losses import Known
 from bloodfilm.training.method import Step
 from bloodfilm.training.pseudo import Candidates, Sureness, best_overlap, entropy, find_candidates, places
+from bloodfilm.training.scale import usual_sides
 from bloodfilm.training.settings import Settings, SparseSettings
 from bloodfilm.training.similarity import References, compare
 from bloodfilm.vocabulary import AUXILIARY, UNKNOWN
@@ -57,8 +58,10 @@ class Teacher(nn.Module):
         """See which types the labelled cells of `fields` have, and how large they are."""
         codes = {int(code) for field in fields for code in field.cells.codes} - {UNKNOWN}
         self.register_buffer("types", torch.tensor(sorted(codes), dtype=torch.int64), persistent=False)
-        lowest, highest = settings.scale[0] * (MOSAIC_SCALE if settings.mosaic else 1), settings.scale[1]
-        for kind, sides in enumerate(_sides(fields, settings.image_size)):
+        lowest, highest = settings.scale
+        lowest *= mosaic_scale(settings.red_cells) if settings.mosaic else 1
+        usual = usual_sides(fields, settings.image_size, settings.red_cells)
+        for kind, sides in enumerate(_sides(fields, usual)):
             if len(sides):
                 low, high = np.percentile(sides, self.settings.sizes)
                 self.limits[kind] = torch.tensor([low * lowest, high * highest])
@@ -196,11 +199,11 @@ def measure(pseudo: Pseudo, targets: Targets) -> dict[str, Tensor]:
     return dict(zip(MEASURES, values, strict=True))
 
 
-def _sides(fields: Sequence[Field], image_size: int) -> list[np.ndarray]:
-    """Return the sides of the labelled boxes of each kind, in pixels where a field fills the canvas."""
+def _sides(fields: Sequence[Field], usual: Sequence[int]) -> list[np.ndarray]:
+    """Return the sides of the labelled boxes of each kind, in pixels where fields have their `usual` longer sides."""
     sides: list[list[np.ndarray]] = [[] for _ in range(KINDS)]
-    for field in fields:
+    for field, side in zip(fields, usual, strict=True):
         boxes = (field.cells.boxes, *(field.auxiliary.get(name, np.empty((0, 4))) for name in AUXILIARY))
         for own, some in zip(sides, boxes, strict=True):
-            own.append(np.sqrt((some[:, 2:] - some[:, :2]).prod(1)) * image_size / max(field.width, field.height))
+            own.append(np.sqrt((some[:, 2:] - some[:, :2]).prod(1)) * side / max(field.width, field.height))
     return [np.concatenate(own) for own in sides]
