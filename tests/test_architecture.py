@@ -16,7 +16,7 @@ import bloodfilm
 ROOT = Path(bloodfilm.__file__).parent
 SOURCES = sorted(ROOT.rglob("*.py"))
 ORDER = (
-    {"vocabulary", "errors", "helper", "palette", "weights"},
+    {"vocabulary", "errors", "helper", "palette", "percentiles", "weights"},
     {"cells"},
     {"io"},
     {"review"},
@@ -29,7 +29,7 @@ ORDER = (
     {"napari", "cli", "__main__"},
 )
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
-NO_TORCH = {"weights", "vocabulary", "errors", "helper", "palette", "cells", "io", "review", "synth"}
+NO_TORCH = {"weights", "vocabulary", "errors", "helper", "palette", "percentiles", "cells", "io", "review", "synth"}
 GUI = {"napari", "qtpy", "magicgui", "superqt", "vispy", "PySide6", "PyQt6", "PyQt5"}
 
 

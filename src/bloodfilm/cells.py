@@ -98,7 +98,10 @@ class Cells:
     novelty: float | None = None
 
     def __post_init__(self) -> None:
-        boxes = np.asarray(self.boxes, np.float32).reshape(-1, 4)
+        boxes = np.asarray(self.boxes, np.float32)
+        if boxes.size and (boxes.ndim != 2 or boxes.shape[1] != 4):
+            raise ValueError(f"boxes has the shape {boxes.shape}; it needs (N, 4).")
+        boxes = boxes.reshape(-1, 4)
         n, a = len(boxes), len(self.vocabulary.attributes)
         columns = {
             "codes": (np.int16, (n,), UNKNOWN),
@@ -110,9 +113,13 @@ class Cells:
         object.__setattr__(self, "boxes", boxes)
         for name, (dtype, shape, default) in columns.items():
             value = getattr(self, name)
-            array = np.full(shape, default, dtype) if value is None else np.asarray(value, dtype)
+            array = np.full(shape, default, dtype) if value is None else np.asarray(value)
             if array.shape != shape:
                 raise ValueError(f"{name} has the shape {array.shape}; {n} cells need {shape}.")
+            with np.errstate(invalid="ignore"):
+                given, array = array, np.asarray(array, dtype)
+            if dtype is np.int16 and (given != array).any():
+                raise ValueError(f"{name} are small whole numbers.")
             object.__setattr__(self, name, array)
         for name, column in self.extra.items():
             if len(column) != n:
@@ -151,7 +158,7 @@ class Cells:
 
     @property
     def diameters_um(self) -> FloatArray:
-        """Diameters (N,) of cells that fill their boxes, √(width x height), in micrometres; NaN without a sure scale."""
+        """Diameters (N,) of cells that fill their boxes, in micrometres, √(width x height); NaN if not sure."""
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         unit = self.scale.um_per_px if self.scale and self.scale.sure else (np.nan, np.nan)
         return np.asarray(np.sqrt((sides * np.array(unit)).prod(1)), np.float32)

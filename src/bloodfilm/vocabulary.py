@@ -15,8 +15,11 @@ UNKNOWN_CLASS = "unknown type"
 NOT_PREDICTED = "not predicted"
 NOT_ANNOTATED = "not annotated"
 
-COLUMNS = ("image", "x0", "y0", "x1", "y1", "novelty", "class", "score", "class_score", "diameter_um", "id")
-"""Columns of tables of cells that are no attributes."""
+COLUMNS = (
+    *("image", "x0", "y0", "x1", "y1", "novelty", "class", "score", "class_score", "diameter_um", "id"),
+    *("picture", "cluster", "doubt", "status", "type", "attribute", "value"),
+)
+"""Columns of tables of cells, and of those that reports make of them, that are no attributes."""
 
 AUXILIARY = ("red blood cell", "platelet")
 """What else lies on a film: found to measure by and to tell apart, never reported as a white cell."""

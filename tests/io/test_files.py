@@ -67,7 +67,7 @@ def test_labels_damaged_in_their_zip_are_an_error_with_their_place(tmp_path: Pat
 
 def test_labels_that_only_begin_as_utf_16_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes("{}".encode("utf-16")[:-1])
-    with pytest.raises(LabelError, match=r"a.json: it begins as UTF-16 and is not .*; save it as UTF-8"):
+    with pytest.raises(LabelError, match=r"a.json: is no UTF-16.*; save it as UTF-8"):
         read_labels(tmp_path / "a.json")
 
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from bloodfilm.cells import Field
 from bloodfilm.evaluation.matching import FloatArray, IntArray
+from bloodfilm.percentiles import ends
 from bloodfilm.vocabulary import number_of
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,9 @@ class Units:
     of_field: IntArray
     patients: int
     others: int
+
+    def __len__(self) -> int:
+        return self.patients + self.others
 
     def __str__(self) -> str:
         if not self.others:
@@ -33,7 +35,7 @@ class Units:
 
         Of a single unit none (0, F): it says nothing of how much they differ.
         """
-        count = self.patients + self.others
+        count = len(self)
         times = times if count > 1 else 0
         chosen = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / max(count, 1)), size=times)
         return np.asarray(chosen[:, self.of_field], float)
@@ -47,8 +49,10 @@ def units_of(fields: Sequence[Field]) -> Units:
     return Units(of_field, len(known) - others, others)
 
 
-def interval(values: FloatArray) -> list[float]:
-    """Return the limits that `LEVEL` of the drawn `values` (times,) lie within, NaN left out; NaN without any."""
+def interval(values: FloatArray, units: int) -> list[float]:
+    """Return the limits of the interval that drawn `values` (times,) of so many `units` give; NaN without any.
+
+    Values that are NaN are left out.
+    """
     values = values[np.isfinite(values)]
-    tail = (1 - LEVEL) / 2
-    return np.quantile(values, [tail, 1 - tail]).tolist() if len(values) else [float("nan")] * 2
+    return np.quantile(values, ends(units)).tolist() if len(values) else [float("nan")] * 2

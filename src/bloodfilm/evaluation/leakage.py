@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
+from bloodfilm.vocabulary import number_of
 
 
 def patients_of(fields: Iterable[Field]) -> set[str]:
@@ -16,9 +17,14 @@ def patients_of(fields: Iterable[Field]) -> set[str]:
 
 
 def leaking(trained: Sequence[Field], tested: Sequence[Field]) -> list[Field]:
-    """Return the fields of `tested` whose patient, or very picture under any name, is in `trained`."""
+    """Return the fields of `tested` whose patient, or very picture under any name, is in `trained`.
+
+    Pictures of which one is not there are the same if they have the same name.
+    """
     patients, copies = patients_of(trained), _copies(trained, tested)
-    return [f for f in tested if (f.origin and f.origin.patient in patients) or f.path in copies]
+    names = {f.name: f.path.is_file() for f in trained}
+    same = {f.name for f in tested if f.name in names and not (names[f.name] and f.path.is_file())}
+    return [f for f in tested if (f.origin and f.origin.patient in patients) or f.path in copies or f.name in same]
 
 
 def check_leakage(trained: Sequence[Field], tested: Sequence[Field]) -> str:
@@ -39,9 +45,11 @@ def check_leakage(trained: Sequence[Field], tested: Sequence[Field]) -> str:
     unknown = [sum(field.origin is None for field in part) for part in (trained, tested)]
     if not any(unknown):
         return "No patient was trained on and tested."
+    missing = sum(not field.path.is_file() for field in (*trained, *tested))
+    by_name = f" {number_of(missing, 'picture')} that are not there were compared by name only." if missing else ""
     return (
         "No picture was trained on and tested, and no patient as far as names tell: the patient is unknown of "
-        f"{unknown[0]} fields trained on and {unknown[1]} tested."
+        f"{unknown[0]} fields trained on and {unknown[1]} tested.{by_name}"
     )
 
 

@@ -15,10 +15,11 @@ from bloodfilm.errors import UserError
 from bloodfilm.evaluation.attributes import read
 from bloodfilm.evaluation.curve import Findings, judge
 from bloodfilm.evaluation.detection import judge_types, summary
-from bloodfilm.evaluation.intervals import LEVEL, interval, units_of
+from bloodfilm.evaluation.intervals import interval, units_of
 from bloodfilm.evaluation.leakage import check_leakage
 from bloodfilm.evaluation.matching import FloatArray
 from bloodfilm.evaluation.pairing import pair
+from bloodfilm.percentiles import LEVEL
 from bloodfilm.review.states import kept, without_rejected
 from bloodfilm.weights import MIN_SCORE
 
@@ -57,8 +58,8 @@ def evaluate(
     Raises
     ------
     UserError
-        If no picture of `truth` is in `found`, their vocabularies differ, or a patient or picture of `trained_on` is
-        in `truth`.
+        If no picture of `truth` is in `found`, one has another size there, their vocabularies differ, or a patient or
+        picture of `trained_on` is in `truth`.
     """
     truth = [without_rejected(field) for field in truth]
     partners = pair(truth, found)
@@ -69,6 +70,7 @@ def evaluate(
             f"No picture is in both files: the truth has {wanted}, the found cells {known}. "
             "Run detect on the pictures of the truth."
         )
+    _check_sizes(truth, partners)
     _check_vocabulary([*truth, *found])
     leakage = "not checked: nobody said what was trained on" if trained_on is None else check_leakage(trained_on, truth)
     cells = [
@@ -80,7 +82,7 @@ def evaluate(
     units = units_of(truth)
     weights = units.draw(draws)
     elsewhere = sum(int((~f.looked_at(c.boxes)).sum()) for c, f in zip(cells, truth, strict=True))
-    return score(cells, truth, min_score, weights) | {
+    return score(cells, truth, min_score, weights, len(units)) | {
         "protocol": {
             "min_score": min_score,
             "level": LEVEL,
@@ -95,6 +97,16 @@ def evaluate(
     }
 
 
+def _check_sizes(truth: Sequence[Field], partners: Sequence[Field | None]) -> None:
+    """Raise `UserError` if a picture of `truth` has another size in what was found, whose boxes then lie elsewhere."""
+    for field, partner in zip(truth, partners, strict=True):
+        if partner and (field.width, field.height) != (partner.width, partner.height):
+            raise UserError(
+                f"{field.name} has {field.width} x {field.height} px in the truth, {partner.width} x {partner.height} "
+                "in the found cells: search the very pictures that were labelled, or copies of their size."
+            )
+
+
 def _check_vocabulary(fields: Iterable[Field]) -> None:
     """Raise `UserError` if a code does not mean the same in all `fields`."""
     if len({field.cells.vocabulary for field in fields}) > 1:
@@ -104,27 +116,29 @@ def _check_vocabulary(fields: Iterable[Field]) -> None:
         )
 
 
-def score(cells: Sequence[Cells], truth: Sequence[Field], min_score: float, weights: FloatArray) -> dict[str, Any]:
-    """Return the scores of `evaluate`; `weights` (draws, F) say how often each field was drawn."""
+def score(
+    cells: Sequence[Cells], truth: Sequence[Field], min_score: float, weights: FloatArray, units: int
+) -> dict[str, Any]:
+    """Return the scores of `evaluate`; `weights` (draws, F) say how often each field was drawn, in so many `units`."""
     findings = judge(cells, truth)
     types, readings = judge_types(cells, truth), read(cells, truth, min_score)
     groups = {"all": list(types.values()), "without None": [f for name, f in types.items() if name != ARTEFACT]}
     named = [reading for name, reading in readings.items() if name != "class"]
     return {
-        "detection": summary(findings, min_score) | _precision_intervals([findings], weights),
+        "detection": summary(findings, min_score) | _precision_intervals([findings], weights, units),
         "types": {name: _precisions([each]) for name, each in types.items()},
         "mean_types": {
-            name: {"types": len(group)} | _precisions(group) | _precision_intervals(group, weights)
+            name: {"types": len(group)} | _precisions(group) | _precision_intervals(group, weights, units)
             for name, group in groups.items()
             if group
         },
         "attributes": {
-            name: reading.scores() | {"macro_f1_interval": interval(reading.f1(weights))}
+            name: reading.scores() | {"macro_f1_interval": interval(reading.f1(weights), units)}
             for name, reading in readings.items()
         },
         "mean_attributes": {
             "macro_f1": float(_mean([reading.f1() for reading in named])),
-            "macro_f1_interval": interval(_mean([reading.f1(weights) for reading in named])),
+            "macro_f1_interval": interval(_mean([reading.f1(weights) for reading in named]), units),
         },
     }
 
@@ -135,9 +149,9 @@ def _precisions(group: list[Findings]) -> dict[str, float]:
     return {"cells": cells, "ap50": float(mean[0]), "ap": float(mean.mean())}
 
 
-def _precision_intervals(group: list[Findings], weights: FloatArray) -> dict[str, list[float]]:
+def _precision_intervals(group: list[Findings], weights: FloatArray, units: int) -> dict[str, list[float]]:
     drawn = _mean([np.array([f.precisions(each) for each in weights]).reshape(-1, 10) for f in group])
-    return {"ap50_interval": interval(drawn[:, 0]), "ap_interval": interval(drawn.mean(1))}
+    return {"ap50_interval": interval(drawn[:, 0], units), "ap_interval": interval(drawn.mean(1), units)}
 
 
 def _mean(parts: list[FloatArray]) -> FloatArray:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binomtest, norm, t
+from scipy.stats import binomtest
 
 from bloodfilm.cells import Field
 from bloodfilm.film.film import Film
 from bloodfilm.io.table import to_table
+from bloodfilm.percentiles import LEVEL, ends
 from bloodfilm.review.states import REJECTED, REVIEW, doubt, reviewed, with_review
 from bloodfilm.vocabulary import UNKNOWN_CLASS, normalise
 from bloodfilm.weights import MIN_SCORE
@@ -21,7 +22,6 @@ BLASTS = ("myeloblast", "lymphoblast", "monoblast", "promonocyte", "abnormal pro
 """Types that are reported together as blasts."""
 
 COUNTED, ARTEFACTS, BELOW = "counted", "artefact", "below the lowest score"
-LEVEL = 0.95
 REPEATS = 5000
 
 
@@ -105,15 +105,11 @@ def shares(counts: pd.DataFrame, totals: pd.Series, seed: int = 0) -> pd.DataFra
 
 
 def _bootstrap(counts: npt.NDArray[np.int64], totals: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.float64]:
-    """Return both ends (2, K) of the intervals of counts (F, K) over totals (F,); NaN of a single field.
-
-    Expanded percentiles (Hesterberg 2015): few fields vary less among themselves than those that were not drawn.
-    """
+    """Return both ends (2, K) of the intervals of counts (F, K) over totals (F,); NaN of a single field."""
     n, k = counts.shape
     if n < 2:
         return np.full((2, k), np.nan)
     drawn = np.random.default_rng(seed).multinomial(n, [1 / n] * n, REPEATS)
     parts, wholes = drawn @ counts, (drawn @ totals)[:, None]
     found = np.divide(parts, wholes, out=np.full(parts.shape, np.nan), where=wholes > 0)
-    tail = norm.sf(np.sqrt(n / (n - 1)) * t.ppf((1 + LEVEL) / 2, n - 1))
-    return np.asarray(np.nanquantile(found, [tail, 1 - tail], axis=0))
+    return np.asarray(np.nanquantile(found, ends(n), axis=0))

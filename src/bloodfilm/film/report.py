@@ -41,9 +41,9 @@ def write_report(path: str | Path, summaries: Summary | Sequence[Summary]) -> li
     if path.suffix.lower() == ".json":
         content = {"note": NOTE, "films": [to_dict(film) for film in films]}
         return [_write(path, json.dumps(content, indent=1, ensure_ascii=False, default=str))]
-    rows = pd.DataFrame([to_row(film) for film in films])
-    counts = [name for name in rows if str(name).endswith(" count")]
-    rows = rows.fillna(dict.fromkeys(counts, 0)).astype({**dict.fromkeys(counts, int), "blasts_count": "Int64"})
+    types = list(dict.fromkeys(name for film in films for name in film.counts.types.index))
+    rows = pd.DataFrame([to_row(film, types) for film in films])
+    rows = rows.astype(dict.fromkeys(("blasts_count", *(f"{name} count" for name in types)), "Int64"))
     return [_write(path, rows.to_csv(index=False, lineterminator="\n"))]
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bloodfilm.film.bank import dominant_types
-from bloodfilm.film.count import ARTEFACTS, BELOW, BLASTS, LEVEL, REPEATS
+from bloodfilm.film.count import ARTEFACTS, BELOW, BLASTS, REPEATS, shares
 from bloodfilm.film.notes import NOTHING_LIKE_IT, blasts_not_assessed, unnamed_types
 from bloodfilm.film.summary import Summary, review_states
+from bloodfilm.percentiles import LEVEL
 from bloodfilm.review.states import REJECTED, reviewed
 from bloodfilm.vocabulary import normalise
 
@@ -56,8 +58,8 @@ def to_dict(summary: Summary) -> dict[str, Any]:
     return plain(content)  # type: ignore[no-any-return]
 
 
-def to_row(summary: Summary) -> dict[str, Any]:
-    """Return the film as one row of a table, with columns for the types that it has."""
+def to_row(summary: Summary, types: Sequence[str]) -> dict[str, Any]:
+    """Return the film as one row of a table, with columns for those of `types` that it has, or could have had."""
     content = to_dict(summary)
     names = ("film", "grouped_by", "fields", "counted", "of_known_type", "of_unknown_type", "artefacts", "rejected")
     row = {name: content[name] for name in names}
@@ -67,8 +69,11 @@ def to_row(summary: Summary) -> dict[str, Any]:
     blasts = content["blasts"]
     row |= {f"blasts_{name}": blasts[name] for name in ("assessed", "count", "share", "low", "high")}
     row |= content["quality"]
-    for kind in content["differential"]:
-        row |= {f"{kind['type']} {name}": kind[name] for name in ("count", "share", "low", "high")}
+    found, unnamed = summary.counts.types, unnamed_types(summary.film)
+    absent = [name for name in types if name not in found.index and name not in unnamed]
+    none = shares(pd.DataFrame(0, [0], absent), pd.Series([summary.counts.total]))
+    for kind, told in pd.concat([found, none]).to_dict("index").items():
+        row |= {f"{kind} {name}": plain(value) for name, value in told.items()}
     return row
 
 

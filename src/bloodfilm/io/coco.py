@@ -81,12 +81,12 @@ class CocoFile(BaseModel):
 def read_coco(path: str | Path, vocabulary: Vocabulary | None = LLD) -> list[Field]:
     """Read a COCO file, LLD's own among them; its pictures are where it says, beside it or in LLD's folders.
 
-    Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`, with a warning. Boxes are
-    cut at the picture's edge; those without area inside it are left out, with a warning. Where a picture has another
-    size than the file says, what is said of it is scaled, with a warning; in another folder than its name says, it is
-    another picture then, and the one that is meant counts as missing. ``iscrowd`` marks cells that are ignored. A
-    picture that is listed again and again is one field. With None for `vocabulary` it is the file's own, LLD's if it
-    says none.
+    Classes go by name, never by id; names that `vocabulary` lacks become `UNKNOWN`, with a warning. Boxes are cut at
+    the picture's edge; those without area inside it are left out, with a warning. Where a picture has another size than
+    the file says, what is said of it is scaled, with a warning; in another folder than its name says, it is another
+    picture then, and the one that is meant counts as missing. ``iscrowd`` marks cells that are ignored, and of red
+    cells and platelets that the picture does not have all of them boxed. A picture that is listed again and again is
+    one field. With None for `vocabulary` it is the file's own, LLD's if it says none.
 
     Red cells and platelets go to `Field.auxiliary`. A file that has such a category is taken to label all of
     them, but for the pictures that list it under LVIS's ``not_exhaustive_category_ids``.
@@ -253,7 +253,7 @@ def _field(
         vocabulary=vocabulary,
         extra=columns([k.extra for k in kept]),
     )
-    open_kinds = {others[id_] for id_ in image.not_exhaustive_category_ids if id_ in others}
+    open_kinds = {others[id_] for id_ in image.not_exhaustive_category_ids if id_ in others} | {*kind[crowd]}
     return image.to_field(
         picture,
         cells,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from importlib.resources.abc import Traversable
@@ -92,6 +93,23 @@ def invalid(path: Traversable, error: ValidationError) -> LabelError:
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or "top"
     return LabelError(f"{path}: {place}: {first['msg']} ({number_of(error.error_count(), 'such problem')}).")
+
+
+def within(path: Path, fields: Sequence[Field]) -> list[Field]:
+    """Return `fields` of the file at `path` with their cells' boxes cut at the edges of the pictures.
+
+    Those without area inside are left out, with a warning.
+    """
+    kept, lost = [], []
+    for field in fields:
+        boxes = np.clip(field.cells.boxes, 0, np.array([field.width, field.height] * 2, np.float32))
+        inside = np.asarray((boxes[:, :2] < boxes[:, 2:]).all(1))
+        lost += [field.name] * int((~inside).sum())
+        kept.append(replace(field, cells=replace(field.cells[inside], boxes=boxes[inside])))
+    if lost:
+        told = f"{len(lost)} boxes have no area inside their picture and are left out, the first on {lost[0]}"
+        warnings.warn(f"{path}: {told}.", stacklevel=4)
+    return kept
 
 
 def name_of(field: Field) -> str:

@@ -50,15 +50,18 @@ def read_labels(path: Traversable) -> bytes:
     Raises
     ------
     LabelError
-        If it cannot be read.
+        If it cannot be read, or is neither.
     """
     try:
         content = path.read_bytes()
         if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
             content = content.decode("utf-16").encode()
-        return content.removeprefix(BOM_UTF8)
+        content = content.removeprefix(BOM_UTF8)
+        content.decode()
+        return content
     except UnicodeDecodeError as error:
-        raise LabelError(f"{path}: it begins as UTF-16 and is not ({error.reason}); save it as UTF-8.") from None
+        place = f"byte {error.start} is no {error.encoding.upper()} ({error.reason})"
+        raise LabelError(f"{path}: {place}; save it as UTF-8.") from None
     except (OSError, RuntimeError, BadZipFile, zlib.error) as error:
         raise LabelError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
 

@@ -32,7 +32,7 @@ from pydantic import Field as Entry
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError, UserError
-from bloodfilm.io.entry import ImageEntry, columns, decimals, image_entry, invalid, label_files, name_of, plain
+from bloodfilm.io.entry import ImageEntry, columns, decimals, image_entry, invalid, label_files, name_of, plain, within
 from bloodfilm.io.files import files_below, read_labels, replacing, replacing_folder
 from bloodfilm.io.lld.listing import Listed
 from bloodfilm.io.lld.pictures import Pictures, pictures_beside
@@ -261,7 +261,7 @@ def _field(
     others: dict[str, Boxes],
 ) -> Field:
     if entry:
-        field = entry.to_field(picture or path.parent / entry.file_name, cells)
+        (field,) = within(path, [entry.to_field(picture or path.parent / entry.file_name, cells)])
     else:
         picture = pictures.find(path.name) or pictures.find(path.stem)
         (field,) = sized_fields(path, pictures, {picture.name if picture else path.stem: cells})

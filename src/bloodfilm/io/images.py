@@ -107,7 +107,7 @@ def _to_8_bits(picture: npt.NDArray[Any], name: str) -> RGB:
 def read_image(path: str | Path) -> RGB:
     """Read a PNG, JPEG, BMP, TIFF or OME-TIFF file as (H, W, 3) uint8.
 
-    Pixels keep their order on disk: an EXIF orientation is not applied, so that boxes fit what viewers show.
+    Pixels keep their order on disk, as in napari: an EXIF orientation is not applied.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def read_pixel_size(path: str | Path) -> float | None:
                 x, y = _ome_pixel_size(file)
             else:
                 x, y = _imagej_pixel_size(file) if file.is_imagej else _tiff_pixel_size(file)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, tifffile.TiffFileError):
+    except Exception:  # noqa: BLE001  descriptions that other programs write hold anything
         return None
     size = math.sqrt(x * y)
     return size if MICROSCOPE[0] <= size <= MICROSCOPE[1] else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bloodfilm.errors import LabelError, Mended
 from bloodfilm.io.lld.listing import Listed
-from bloodfilm.io.lld.pictures import lies_in, picture_size
+from bloodfilm.io.lld.pictures import is_turned, lies_in, picture_size
 
 
 def fitted(path: Path, found: Iterable[tuple[Listed, Path | None]]) -> list[tuple[Listed, Path | None]]:
@@ -16,6 +16,11 @@ def fitted(path: Path, found: Iterable[tuple[Listed, Path | None]]) -> list[tupl
 
     What has another size than is listed, and lies in another folder, has no more than a name in common with the
     picture that was labelled, and counts as missing. Warnings tell of both.
+
+    Raises
+    ------
+    LabelError
+        If a picture lies turned beside what is listed, as its EXIF orientation has it shown.
     """
     found = list(found)
     sizes = {picture: _size(picture) for picture in {picture for _, picture in found}}
@@ -27,6 +32,11 @@ def fitted(path: Path, found: Iterable[tuple[Listed, Path | None]]) -> list[tupl
         told = f"{size[0]} x {size[1]} px instead of {said.width} x {said.height}"
         if size == said[1:]:
             fits.append((said, picture))
+        elif picture and size == (said.height, said.width) and is_turned(picture):
+            raise LabelError(
+                f"{path}: {picture} is {size[0]} x {size[1]} px, and labelled as it is shown, upright (EXIF "
+                "orientation): save it upright, without that mark."
+            )
         elif lies_in(picture, said.name):
             fits.append((Listed(said.name, *size), picture))
             scaled[said.name] = f"{said.name}, {told}"

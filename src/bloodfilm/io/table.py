@@ -14,7 +14,7 @@ import pandas as pd
 
 from bloodfilm.cells import Cells, Field, concatenate
 from bloodfilm.errors import LabelError
-from bloodfilm.io.entry import name_of, shared_vocabulary
+from bloodfilm.io.entry import name_of, shared_vocabulary, within
 from bloodfilm.io.files import read_labels, replacing
 from bloodfilm.io.lld.names import origin_of
 from bloodfilm.io.lld.pictures import Pictures, find_all, picture_size, pictures_beside
@@ -91,7 +91,7 @@ def read_csv(path: str | Path, vocabulary: Vocabulary | None = None) -> list[Fie
     """
     path = Path(path)
     try:
-        text = read_labels(path).decode("utf-8-sig")
+        text = read_labels(path).decode()
         frame = pd.read_csv(io.StringIO(text, newline=""), dtype=str, keep_default_na=False).fillna("")
         if not isinstance(frame.index, pd.RangeIndex):
             raise LabelError(f"{path}: not a table of cells: its rows are longer than its first line.")
@@ -176,7 +176,7 @@ def _unique(words: pd.Series) -> tuple[str, ...]:
 def sized_fields(path: Path, pictures: Pictures, tables: dict[str, Cells]) -> list[Field]:
     """Return a field for each table of cells by its picture's name, of that picture's size if it is found.
 
-    A warning tells of those that are not: they are as large as what holds their cells.
+    A warning tells of those that are not: they are as large as what holds their cells. Boxes are cut as by `within`.
     """
     found = find_all(tables, pictures.find)
     if missing := [name for name, picture in found.items() if picture is None]:
@@ -190,7 +190,7 @@ def sized_fields(path: Path, pictures: Pictures, tables: dict[str, Cells]) -> li
         picture, far = found[name], np.ceil(cells.boxes[:, 2:].max(0, initial=1))
         width, height = picture_size(picture) if picture else (int(far[0]), int(far[1]))
         fields.append(Field(picture or path.parent / name, cells, width, height, name=name, origin=origin_of(name)))
-    return fields
+    return within(path, fields)
 
 
 def looks_like_table(path: str | Path) -> bool:

@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 )
 def test_rows_of_every_width_are_read(file: Path, row: str, attributes: list[int]) -> None:
     file.write_text(f"\n{row}\n")
-    field, regions, _ = read_field(file, None)
+    field, regions = read_field(file, None)[:2]
     np.testing.assert_allclose(field.cells.boxes, [[256, 128, 384, 192]], atol=1e-3)
     assert field.cells.attributes.tolist() == [attributes]
     assert field.cells.codes.tolist() == [int(row[0])]
@@ -51,14 +51,14 @@ def test_rows_of_every_width_are_read(file: Path, row: str, attributes: list[int
 def test_boxes_are_shares_of_the_pictures_own_size(file: Path) -> None:
     Image.new("RGB", (100, 50)).save(file.with_suffix(".png"))
     file.write_text(f"6 {BOX}")
-    field, _, _ = read_field(file, file.with_suffix(".png"))
+    field = read_field(file, file.with_suffix(".png")).field
     np.testing.assert_allclose(field.cells.boxes, [[40, 10, 60, 15]], atol=1e-4)
     assert (field.width, field.height) == (100, 50)
 
 
 def test_without_its_picture_a_field_has_the_size_of_the_data_set(file: Path) -> None:
     file.write_text("")
-    field, _, _ = read_field(file, None)
+    field = read_field(file, None).field
     assert (field.width, field.height, len(field.cells)) == (640, 640, 0)
     assert field.path == file.with_suffix(".png")
     assert field.origin is not None
@@ -68,7 +68,7 @@ def test_without_its_picture_a_field_has_the_size_of_the_data_set(file: Path) ->
 def test_boxes_are_cut_at_the_edge_and_left_out_without_area(file: Path) -> None:
     file.write_text("6 0 0 0.2 0.2\n6 1.5 0.5 0.1 0.1\n6 0.5 0.5 0 0.1\n")
     with pytest.warns(UserWarning, match=r"4_8_1000_ALL.txt: 2 boxes have no area"):
-        field, regions, _ = read_field(file, None)
+        field, regions = read_field(file, None)[:2]
     np.testing.assert_allclose(field.cells.boxes, [[0, 0, 64, 64]])
     assert len(regions) == 1
 
@@ -114,7 +114,7 @@ def test_a_folder_with_what_macos_left_behind_is_read(field: Field, tmp_path: Pa
 def test_a_listed_size_goes_before_that_of_the_picture(file: Path) -> None:
     file.write_text(f"6 {BOX}")
     file.with_suffix(".png").write_bytes(b"broken")
-    field, _, _ = read_field(file, file.with_suffix(".png"), listed=Listed("a.png", 100, 50))
+    field = read_field(file, file.with_suffix(".png"), listed=Listed("a.png", 100, 50)).field
     assert (field.width, field.height) == (100, 50)
 
 

@@ -64,6 +64,11 @@ def _code(attribute: Attribute, value: Any) -> int | None:
     return None if code == UNKNOWN and normalise(str(value)) not in NO_WORDS else code
 
 
+def unread_numbers(values: npt.NDArray[np.float64]) -> int:
+    """Return how many of LLD's numbers of attributes (NaN: missing) are neither values nor say that there is none."""
+    return int((~np.isnan(values) & ~np.isin(values, (*range(max(LLD.value_counts)), *NO_NUMBERS))).sum())
+
+
 def lld_numbers(values: npt.NDArray[np.float64], classes: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
     """Return the codes (N, 7) of the attributes of N cells of `classes`, given as LLD's numbers (NaN: missing).
 

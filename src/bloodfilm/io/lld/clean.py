@@ -9,7 +9,6 @@ import pandas as pd
 
 from bloodfilm.cells import Cells
 from bloodfilm.io.coco import CocoFile
-from bloodfilm.io.lld.attributes import ARTEFACT
 from bloodfilm.io.lld.names import key
 from bloodfilm.vocabulary import UNKNOWN, normalise
 
@@ -39,7 +38,7 @@ def clean_cells(cells: Cells) -> tuple[Cells, Counter[str]]:
     cells, slivers = cells[sides >= MIN_SIDE], int((sides < MIN_SIDE).sum())
     boxes = pd.DataFrame(cells.boxes)
     same = pd.concat([boxes, pd.DataFrame(cells.attributes), pd.Series(cells.codes)], axis=1).duplicated().to_numpy()
-    typed_first = np.argsort(np.isin(cells.codes, (UNKNOWN, ARTEFACT)), kind="stable")
+    typed_first = np.argsort(np.isin(cells.codes, (UNKNOWN, cells.vocabulary.class_code("None"))), kind="stable")
     kept = np.sort(boxes.iloc[typed_first].drop_duplicates().index.to_numpy())
     repeated = len(cells) - len(kept)
     counts = {

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bloodfilm.cells import Field
 from bloodfilm.errors import LabelError, Mended
 from bloodfilm.io.coco import parse_coco, pictures_of, to_fields
-from bloodfilm.io.lld.attributes import ARTEFACT
 from bloodfilm.io.lld.clean import clean_cells, drop_misplaced
 from bloodfilm.io.lld.discover import Found, Source, discover
 from bloodfilm.io.lld.names import tidy
 from bloodfilm.io.lld.pictures import pictures_in
-from bloodfilm.io.lld.regions import misfits, resolve_regions
+from bloodfilm.io.lld.regions import check_reading, misfits, resolve_regions
 from bloodfilm.io.lld.report import Report
 from bloodfilm.io.lld.text import TextField, find_listed, read_field
 from bloodfilm.io.merge import merge_pictures
@@ -182,12 +183,15 @@ def _read_text(source: Source, report: Report) -> Part:
     names = zip(source.files, texts, strict=True)
     strange = [file.name for file, text in names if Path(file.name).stem != text.field.path.stem]
     report.fix(source, "text files are written otherwise than their pictures", strange)
+    unread = sum(text.unread for text in texts)
+    report.skip(source, "values of attributes mean nothing and count as unknown", unread)
     return Part(source, [text.field for text in texts], texts)
 
 
 def _resolve(parts: list[Part], reading: str | None, report: Report) -> list[str]:
     """Say of all fields with labelled regions together what these are; return the rows that do not fit."""
-    sparse = [part for part in parts if part.source.columns == 16]
+    check_reading(reading)
+    sparse = [part for part in parts if any(np.isfinite(text.regions).any() for text in part.texts)]
     if not sparse:
         return []
     texts = [text for part in sparse for text in part.texts]
@@ -219,7 +223,7 @@ def _finish(part: Part, keep_missing: bool, report: Report) -> None:
     if not keep_missing:
         part.fields = [each for each in part.fields if each.path.is_file()]
     part.fields = [replace(each, source=each.source or part.subset) for each in part.fields]
-    artefacts = sum(int((each.cells.codes == ARTEFACT).sum()) for each in part.fields)
+    artefacts = sum(each.cells.class_names.count("None") for each in part.fields)
     patients = {each.origin.patient for each in part.fields if each.origin}
     report.rows.append(
         {

@@ -44,7 +44,7 @@ def read_listing(files: Iterable[Traversable]) -> dict[str, Listed]:
     file = next((each for each in files if each.name == LISTING), None)
     if file is None:
         return {}
-    rows = csv.reader(io.StringIO(read_labels(file).decode("utf-8-sig", errors="replace"), newline=""))
+    rows = csv.reader(io.StringIO(read_labels(file).decode(), newline=""))
     if next(rows, None) != HEADER:
         return {}
     return {row[0]: _listed(row, f"{file}: row {number}") for number, row in enumerate(rows, start=2) if row}

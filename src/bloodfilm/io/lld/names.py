@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 from bloodfilm.cells import Origin
@@ -25,7 +26,7 @@ def tidy(name: str) -> str:
 
 def key(name: str) -> str:
     """Return what two names of one picture, or of its labels, have in common: no folder, suffix or letter case."""
-    return Path(tidy(name.replace("\\", "/"))).stem.strip().lower()
+    return unicodedata.normalize("NFC", Path(tidy(name.replace("\\", "/"))).stem.strip().lower())
 
 
 def folder_of(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import tifffile
-from PIL import Image
+from PIL import ExifTags, Image
 
 from bloodfilm.errors import LabelError
 from bloodfilm.io.images import TIFF_SUFFIXES, is_picture
@@ -53,6 +53,12 @@ def picture_size(picture: Path) -> tuple[int, int]:
         raise LabelError(f"{picture}: its size cannot be read ({error}).") from None
 
 
+def is_turned(picture: Path) -> bool:
+    """Tell if viewers show a picture turned by a quarter."""
+    with Image.open(picture) as image:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1)) >= 5
+
+
 class Pictures:
     """The pictures in some folders, by names that may differ in letter case and stray characters."""
 
@@ -64,7 +70,8 @@ class Pictures:
 
     def find(self, name: str) -> Path | None:
         """Return the picture `name`, which may have folders before it and lack a suffix, or None."""
-        deep = (folder / name for folder in self.folders if "/" in name)
+        spelt = name.replace("\\", "/")
+        deep = (folder / spelt for folder in self.folders if "/" in spelt)
         return (
             self._by_name.get(name)
             or next((path for path in deep if path.is_file()), None)

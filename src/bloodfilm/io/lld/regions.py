@@ -39,6 +39,12 @@ class Reading:
         return f"{self.name}: makes sense of {self.valid:.1%} of the files, median area {self.area:.2f} of the picture"
 
 
+def check_reading(reading: str | None) -> None:
+    """Raise `LabelError` if no reading of the columns is called `reading`."""
+    if reading not in (None, *READINGS):
+        raise LabelError(f"No reading of labelled regions is called {reading}; there are {', '.join(READINGS)}.")
+
+
 def resolve_regions(texts: Sequence[TextField], reading: str | None = None) -> tuple[list[Field], list[Reading], int]:
     """Return the fields with their labelled regions, all readings, the one taken first, and the unfit files.
 
@@ -49,11 +55,10 @@ def resolve_regions(texts: Sequence[TextField], reading: str | None = None) -> t
     LabelError
         If no reading makes sense of any file, or there is none called `reading`.
     """
+    check_reading(reading)
     told = [text for text in texts if len(text.field.cells)]
     readings = [_score(name, told) for name in READINGS]
     best = max(readings, key=lambda each: (each.name == reading, each.valid))
-    if reading not in (None, best.name):
-        raise LabelError(f"No reading of labelled regions is called {reading}; there are {', '.join(READINGS)}.")
     if told and not best.valid:
         tried = "; ".join(map(str, readings))
         raise LabelError(f"{told[0].field.name}: no reading makes sense of any labelled region ({tried}).")

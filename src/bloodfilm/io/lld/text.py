@@ -27,7 +27,7 @@ import numpy.typing as npt
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
 from bloodfilm.io.files import files_below, read_labels
-from bloodfilm.io.lld.attributes import lld_numbers
+from bloodfilm.io.lld.attributes import lld_numbers, unread_numbers
 from bloodfilm.io.lld.listing import LISTING, Listed, read_listing
 from bloodfilm.io.lld.names import origin_of, tidy
 from bloodfilm.io.lld.pictures import picture_size, pictures_beside
@@ -59,12 +59,14 @@ SIDE = 640
 class TextField(NamedTuple):
     """One text file as a Field.
 
-    `regions` (N, 4) are the columns of each cell's region, NaN if there are none; `places` say where each was read.
+    `regions` (N, 4) are the columns of each cell's region, NaN if there are none; `places` say where each was read;
+    `unread` attributes mean nothing and count as unknown.
     """
 
     field: Field
     regions: Rows
     places: Sequence[str] = ()
+    unread: int = 0
 
 
 def read_rows(file: Traversable, classes: int = len(LLD.classes)) -> tuple[Rows, npt.NDArray[np.str_]]:
@@ -77,7 +79,7 @@ def read_rows(file: Traversable, classes: int = len(LLD.classes)) -> tuple[Rows,
     LabelError
         If a row is none of those above.
     """
-    lines = enumerate(read_labels(file).decode("utf-8-sig", errors="replace").splitlines(), start=1)
+    lines = enumerate(read_labels(file).decode().splitlines(), start=1)
     told = {f"{file}: line {number}": line for number, line in lines if line.strip()}
     rows = [_row(line, place, classes) for place, line in told.items()]
     return np.array(rows, float).reshape(-1, 16), np.array(list(told), str)
@@ -139,7 +141,7 @@ def read_field(
     name = listed.name if listed else tidy(own)
     path = picture or Path(str(file)).parent / name
     field = Field(path, cells, width, height, name=name, origin=origin_of(name))
-    return TextField(field, rows[:, REGION], places[inside].tolist())
+    return TextField(field, rows[:, REGION], places[inside].tolist(), unread_numbers(rows[:, ATTRIBUTES]))
 
 
 def read_folder(folder: str | Path) -> list[Field]:
@@ -168,13 +170,17 @@ def read_folder(folder: str | Path) -> list[Field]:
     places = {place: pictures_beside(place) for place in {file.parent for file in files}}
     rows = [listing.get(file.relative_to(folder).as_posix()) for file in files]
     found = find_listed(folder, files, rows, lambda file, name: places[file.parent].find(name))
-    fields, missing = [], []
+    fields, missing, unread = [], [], 0
     for file, (listed, picture) in zip(files, found, strict=True):
         own = file.relative_to(folder).with_name(picture.name if picture else f"{file.stem}.png").as_posix()
         name = listed.name if listed else own
-        field = read_field(file, picture, names, vocabulary, listed).field
-        fields.append(replace(field, name=name, path=picture or folder / name))
+        text = read_field(file, picture, names, vocabulary, listed)
+        unread += text.unread
+        fields.append(replace(text.field, name=name, path=picture or folder / name))
         missing += [] if picture or listed else [name]
+    if unread:
+        message = f"{folder}: {unread} values of attributes mean nothing and count as unknown."
+        warnings.warn(message, stacklevel=2)
     if missing:
         warnings.warn(
             f"{folder}: {len(missing)} pictures are not there, for instance {missing[0]}: boxes on them are taken as "
@@ -197,8 +203,8 @@ def find_listed(
 
 
 def _class_names(file: Path) -> tuple[str, ...]:
-    lines = read_labels(file).decode("utf-8-sig", errors="replace").replace("\r\n", "\n").removesuffix("\n")
-    return tuple(lines.split("\n")) if lines else ()
+    lines = read_labels(file).decode().replace("\r\n", "\n").removesuffix("\n")
+    return tuple(lines.rstrip("\n").split("\n")) if lines else ()
 
 
 def text_columns(folder: str | Path) -> int:

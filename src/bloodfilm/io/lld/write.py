@@ -27,7 +27,7 @@ def write_lld_json(path: Path, fields: Sequence[Field]) -> None:
     """
     names = [name.lower() for name in (*LLD.classes, UNKNOWN_CLASS)]
     images = [
-        {"id": number, "file_name": Path(each.name).name, "width": each.width, "height": each.height}
+        {"id": number, "file_name": Path(name_of(each)).name, "width": each.width, "height": each.height}
         for number, each in enumerate(fields, start=1)
     ]
     annotations = [

@@ -58,7 +58,11 @@ class Options(QWidget):
         self.seed = _number(0, 0, 2**31 - 1)
         form = _form(
             ("start from", self.model, "The model that learns on: one that knows other microscopes."),
-            ("rounds", self.rounds, "Each shows 64 pictures or more, every field equally often, turned, scaled and coloured anew."),
+            (
+                "rounds",
+                self.rounds,
+                "Each shows 64 pictures or more, every field as often, turned, scaled and coloured anew.",
+            ),
             ("minutes", self.minutes, "Stops after so long, with the best weights kept, however many rounds are left."),
             ("device", self.device, "auto takes a graphics card if torch can use one."),
         )
