@@ -169,3 +169,16 @@ def test_joined_parts_are_as_new_as_the_newest() -> None:
     assert concatenate([one, two, none]).novelty == 2
     assert concatenate([none, none]).novelty is None
     assert two[[0]].novelty == 2
+
+
+@pytest.mark.parametrize(
+    "columns", [{"codes": [65536]}, {"codes": [np.nan]}, {"codes": [1.5]}, {"attributes": [[np.nan] * 7]}], ids=str
+)
+def test_codes_that_are_no_small_whole_numbers_are_refused(columns: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="are small whole numbers"):
+        Cells(BOX, **columns)
+
+
+def test_boxes_need_four_corners() -> None:
+    with pytest.raises(ValueError, match=r"boxes has the shape \(4, 5\); it needs \(N, 4\)"):
+        Cells(np.ones((4, 5)))

@@ -86,3 +86,10 @@ def test_each_picture_is_read_once_however_many_are_of_one_size(
     sides[1][4].path.write_bytes(sides[0][4].path.read_bytes())
     assert leaking(*sides) == sides[1][4:]
     assert len(read) == 10
+
+
+def test_pictures_that_are_not_there_are_compared_by_name(annotated: Annotated) -> None:
+    with pytest.raises(UserError, match="1 of the 2 fields .*; the first is a.png"):
+        check_leakage(named(annotated, "a.png"), named(annotated, "a.png", "b.png"))
+    said = check_leakage(named(annotated, "a.png"), named(annotated, "b.png"))
+    assert said.endswith("2 pictures that are not there were compared by name only.")

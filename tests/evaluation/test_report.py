@@ -71,3 +71,9 @@ def test_a_score_of_cell_and_type_is_not_multiplied_by_the_type_again(annotated:
     found = [annotated(OTHER + BOX, codes=[3, 3], scores=[0.5, 0.6], class_scores=[1.0, 0.7])]
     assert evaluate(truth, found)["types"]["Neutrophil"]["ap50"] == pytest.approx(0.5)
     assert evaluate(truth, found, score_of="cell and type")["types"]["Neutrophil"]["ap50"] == 1
+
+
+def test_pictures_of_another_size_are_refused(annotated: Annotated) -> None:
+    field = annotated([[10, 10, 50, 50]])
+    with pytest.raises(UserError, match=r"a.png has 200 x 200 px in the truth, 100 x 100 in the found cells"):
+        evaluate([field], [replace(field, width=100, height=100)])

@@ -237,3 +237,19 @@ def test_a_table_has_no_empty_rows_on_windows(film: Film, tmp_path: Path, monkey
     monkeypatch.setattr("os.linesep", "\r\n")
     write_report(tmp_path / "film.csv", summarise(film))
     assert b"\r" not in (tmp_path / "film.csv").read_bytes()
+
+
+def test_a_type_that_a_film_lacks_has_a_share_of_nothing(film_of: Callable[..., Film], tmp_path: Path) -> None:
+    films = [film_of(("Neutrophil", "Eosinophil")), film_of(("Neutrophil",) * 3)]
+    write_report(tmp_path / "films.csv", [summarise(film) for film in films])
+    rows = pd.read_csv(tmp_path / "films.csv")
+    assert rows["Eosinophil count"].tolist() == [1, 0]
+    assert rows["Eosinophil share"].tolist() == [0.5, 0]
+    assert rows["Eosinophil low"][1] == 0 < rows["Eosinophil high"][1] < 1
+
+
+def test_a_type_that_a_model_could_not_name_has_no_number(film_of: Callable[..., Film], tmp_path: Path) -> None:
+    films = [film_of(("Neutrophil", "Myeloblast")), film_of(("Neutrophil",) * 3)]
+    films[1] = replace(films[1], provenance={"model": "m", "types": MATURE})
+    write_report(tmp_path / "films.csv", [summarise(film) for film in films])
+    assert pd.read_csv(tmp_path / "films.csv", dtype=str)["Myeloblast count"].fillna("").tolist() == ["1", ""]

@@ -365,3 +365,11 @@ def test_a_mark_of_utf_8_at_the_start_is_passed_over(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + write(file).read_bytes())
     assert looks_like_coco(file)
     assert len(read_coco(file)[0].cells) == 1
+
+
+def test_where_red_cells_are_a_crowd_not_all_of_them_are_boxed(file: Path) -> None:
+    categories = [{"id": 1, "name": "Neutrophil"}, {"id": 2, "name": "platelet"}, {"id": 3, "name": "red blood cell"}]
+    annotations = [ANNOTATION | {"id": 1, "category_id": 2, "iscrowd": 1}, ANNOTATION | {"id": 2, "category_id": 3}]
+    (field,) = read_coco(write(file, categories=categories, annotations=annotations))
+    assert field.complete == {"red blood cell"}
+    assert {name: len(boxes) for name, boxes in field.auxiliary.items()} == {"platelet": 0, "red blood cell": 1}

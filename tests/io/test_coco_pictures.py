@@ -7,7 +7,7 @@ from coco_file import ANNOTATION, IMAGE, write
 from PIL import Image as Pillow
 
 from bloodfilm.cells import Origin
-from bloodfilm.errors import Mended
+from bloodfilm.errors import LabelError, Mended
 from bloodfilm.io.annotated import read_annotated
 from bloodfilm.io.coco import read_coco
 from bloodfilm.io.lld.dataset import read_lld
@@ -96,3 +96,21 @@ def test_a_picture_of_the_same_name_elsewhere_is_another_one_if_its_size_is_not_
 def test_a_picture_whose_size_cannot_be_read_keeps_what_is_said(file: Path) -> None:
     (file.parent / "a.png").write_bytes(b"no picture")
     assert (read_coco(write(file))[0].width, read_coco(file)[0].cells.boxes.tolist()) == (100, [[10, 20, 40, 40]])
+
+
+def test_a_picture_that_lies_turned_is_refused(file: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    Pillow.new("RGB", (50, 100)).save(file.parent / "a.png", exif=exif)
+    with pytest.raises(LabelError, match=r"labels.json: .*a.png is 50 x 100 px, .*: save it upright"):
+        read_coco(write(file))
+
+
+def test_names_with_folders_of_windows_and_accents_of_a_mac_find_their_picture(file: Path) -> None:
+    names = ["slide1\\1.png", "Blu\u0308te.png"]
+    for name in ("1.png", "slide1/1.png", "Blüte.png"):
+        (file.parent / name).parent.mkdir(exist_ok=True)
+        Pillow.new("RGB", (100, 50)).save(file.parent / name)
+    images = [IMAGE | {"id": number, "file_name": name} for number, name in enumerate(names, start=1)]
+    paths = [field.path for field in read_coco(write(file, images=images, annotations=[]))]
+    assert paths == [file.parent / "slide1" / "1.png", file.parent / "Blüte.png"]

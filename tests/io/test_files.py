@@ -67,7 +67,7 @@ def test_labels_damaged_in_their_zip_are_an_error_with_their_place(tmp_path: Pat
 
 def test_labels_that_only_begin_as_utf_16_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes("{}".encode("utf-16")[:-1])
-    with pytest.raises(LabelError, match=r"a.json: is no UTF-16.*; save it as UTF-8"):
+    with pytest.raises(LabelError, match=r"a.json: byte 4 is no UTF-16.*; save it as UTF-8"):
         read_labels(tmp_path / "a.json")
 
 
@@ -85,3 +85,10 @@ def test_what_macos_left_behind_is_no_label_file(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).touch()
     assert sorted(files_below(tmp_path, "*.txt")) == [tmp_path / "a.txt", tmp_path / "deep" / "b.txt"]
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "pictures.csv", "labels.txt"])
+def test_labels_that_are_not_utf_8_are_refused_by_place(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes("Bläschen".encode("latin-1"))
+    with pytest.raises(LabelError, match=f"{name}: byte 2 is no UTF-8 .*; save it as UTF-8"):
+        read_labels(tmp_path / name)

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from PIL import Image as Pillow
 
-from bloodfilm.cells import Field, Scale
+from bloodfilm.cells import Cells, Field, Scale
 from bloodfilm.errors import Mended, UserError
 from bloodfilm.io.geojson import looks_like_geojson, read_geojson, write_geojson
 from bloodfilm.vocabulary import LLD, UNKNOWN, Attribute, Vocabulary
@@ -227,3 +227,11 @@ def test_utf_16_with_its_mark_is_read(field: Field, tmp_path: Path) -> None:
     (tmp_path / "a.geojson").write_text((tmp_path / "a.geojson").read_text(), encoding="utf-16")
     assert looks_like_geojson(tmp_path / "a.geojson")
     assert [back.name for back in read_geojson(tmp_path / "a.geojson")] == [field.name]
+
+
+def test_boxes_are_cut_at_the_edge_of_their_picture(field: Field, tmp_path: Path) -> None:
+    cells = Cells([[-5, 10, 20, 30], [190, 150, 220, 180], [210, 10, 230, 30]])
+    write_geojson(tmp_path / "a.geojson", [replace(field, cells=cells)])
+    with pytest.warns(UserWarning, match="a.geojson: 1 boxes have no area inside"):
+        (again,) = read_geojson(tmp_path / "a.geojson")
+    assert again.cells.boxes.tolist() == [[0, 10, 20, 30], [190, 150, 200, 160]]

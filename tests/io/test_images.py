@@ -390,3 +390,32 @@ def test_a_picture_given_twice_is_found_once(write_picture: Callable[[str], Path
 def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r"nowhere: no such file or folder"):
         find_images([tmp_path, tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("samples", "kind"),
+    [((200, 120, 180, 0), "unspecified"), ((100, 60, 90, 127), "assocalpha"), ((145, 0, 105, 127), "unassalpha")],
+)
+def test_a_fourth_sample_is_what_the_file_says(tmp_path: Path, samples: tuple[int, ...], kind: str) -> None:
+    wanted = {"unspecified": [200, 120, 180], "assocalpha": [228, 188, 218], "unassalpha": [200, 128, 180]}
+    picture = np.full((20, 30, 4), samples, np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", picture, photometric="rgb", extrasamples=[kind])
+    assert np.abs(read_image(tmp_path / "a.tif")[0, 0] - np.array(wanted[kind])).max() <= 1
+
+
+@pytest.mark.parametrize("photometric", ["ycbcr", "cielab"])
+def test_other_colour_spaces_become_rgb(tmp_path: Path, photometric: str) -> None:
+    colours = {"ycbcr": (150, 145, 164), "cielab": (155, 38, 238)}
+    picture = np.full((20, 30, 3), colours[photometric], np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", picture, photometric=photometric)
+    assert np.abs(read_image(tmp_path / "a.tif")[0, 0].astype(int) - (200, 120, 180)).max() <= 3
+
+
+def test_of_pictures_of_several_sizes_one_must_be_given(tmp_path: Path) -> None:
+    for name, reduced in (("slide.tif", 1), ("two.tif", 0)):
+        with tifffile.TiffWriter(tmp_path / name) as file:
+            file.write(RGB[:8, :8].copy(), photometric="rgb", subfiletype=reduced)
+            file.write(RGB, photometric="rgb")
+    np.testing.assert_array_equal(read_image(tmp_path / "slide.tif"), RGB)
+    with pytest.raises(PictureError, match=r"two.tif: it holds several pictures \(8 x 8, 30 x 20 px\)"):
+        read_image(tmp_path / "two.tif")

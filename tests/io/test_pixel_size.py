@@ -37,3 +37,8 @@ def test_a_printer_s_resolution_is_no_pixel_size(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "c.ome.tif", RGB)
     Image.fromarray(RGB).save(tmp_path / "d.png", dpi=(300, 300))
     assert [read_pixel_size(path) for path in sorted(tmp_path.iterdir())] == [None] * 4
+
+
+def test_a_description_that_cannot_be_read_tells_no_pixel_size(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", RGB, description="<OME xmlns='x'><Image><Pixels></Image></OME>")
+    assert read_pixel_size(tmp_path / "a.tif") is None

@@ -254,3 +254,9 @@ def test_an_error_names_the_place(tmp_path: Path, kind: str, content: str, reaso
     file.write_text(content)
     with pytest.raises(UserError, match=reason):
         read_fields(file if FORMATS[kind].suffix else tmp_path, kind)
+
+
+def test_a_patient_that_a_name_does_not_tell_is_told_to_be_lost(field: Field) -> None:
+    known = replace(field, origin=Origin("7", 1, None, 1000, "AML"))
+    assert "csv: pictures lose their patient, which their names do not tell: 1." in losses([known], "csv")
+    assert not any("patient" in each for each in losses([field], "csv") + losses([known], "coco"))

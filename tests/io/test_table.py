@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
@@ -86,3 +87,12 @@ def test_each_row_says_the_novelty_of_its_picture(field: Field) -> None:
     table = to_table([field, known])
     assert table["novelty"].isna().tolist() == [True] * 3 + [False] * 3
     assert table["novelty"].iloc[-1] == 1.5
+
+
+def test_boxes_are_cut_at_the_edge_of_their_picture_and_left_out_beyond_it(field: Field, tmp_path: Path) -> None:
+    Image.new("RGB", (100, 80)).save(tmp_path / "a.png")
+    corners = [[90, 70, 120, 100], [110, 10, 130, 30], [-5, 10, 20, 30]]
+    write_csv(tmp_path / "cells.csv", [Field(tmp_path / "a.png", Cells(corners), 200, 160, name="a.png")])
+    with pytest.warns(UserWarning, match=r"cells.csv: 1 boxes have no area inside .* the first on a.png"):
+        (again,) = read_csv(tmp_path / "cells.csv")
+    assert again.cells.boxes.tolist() == [[90, 70, 100, 80], [0, 10, 20, 30]]

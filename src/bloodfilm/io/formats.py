@@ -19,6 +19,7 @@ from bloodfilm.io.entry import label_files, name_of, shared_vocabulary
 from bloodfilm.io.files import way_to
 from bloodfilm.io.geojson import looks_like_geojson, read_geojson, write_geojson
 from bloodfilm.io.lld.attributes import ARTEFACT, SIZE
+from bloodfilm.io.lld.names import origin_of
 from bloodfilm.io.lld.text import read_folder, text_columns
 from bloodfilm.io.lld.write import write_lld_json, write_text
 from bloodfilm.io.table import looks_like_table, read_csv, write_csv
@@ -60,13 +61,17 @@ LOSSES: dict[str, tuple[str, Callable[[Field], int]]] = {
     "scale": ("pictures lose their scale", lambda f: int(f.cells.scale is not None)),
     "novelty": ("pictures lose their novelty", lambda f: int(f.cells.novelty is not None)),
     "source": ("pictures lose the name of their source", lambda f: int(bool(f.source))),
+    "origin": (
+        "pictures lose their patient, which their names do not tell",
+        lambda f: int(f.origin is not None and f.origin != origin_of(name_of(f))),
+    ),
     "folders": ("pictures lose the folders of their names", lambda f: int("/" in name_of(f))),
     "sides": ("pictures that are not there lose their size", lambda f: int(not f.path.is_file())),
     "empty": ("pictures without cells are left out", lambda f: int(len(f.cells) == 0)),
 }
 """What may be lost: how it is told, and how much of it a field has."""
 
-OF_THE_PICTURE = {"others", "ignored", "regions", "scale", "source"}
+OF_THE_PICTURE = {"others", "ignored", "regions", "scale", "source", "origin"}
 OF_THE_CELL = {"rejected", "scores", "extra", "novelty"}
 
 

@@ -5,15 +5,17 @@ What becomes of each kind of picture:
 ===================  ==========================================================================
 grey                 repeated to three channels
 RGBA                 laid over white; colours and opacity are scaled apart
+a fourth channel     left out, where a TIFF does not say that it is opacity
 channel first        moved last, where the last axis cannot be the colour and the first can
 1 bit                0 and 255
 16 bit               scaled from the smallest of 8, 10, 12, 14 and 16 bits that holds its maximum
 float                0 to 1 as it is, up to 255 as 8 bit, above that scaled to its maximum
-palette, CMYK        converted to RGB
+palette, CMYK, Lab   converted to RGB
 NaN, infinite,       refused, with the file and the reason
 negative, complex,
 empty, below 8 px,
-stacks
+stacks, several
+pictures in a TIFF
 ===================  ==========================================================================
 """
 
@@ -29,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import Image
-from tifffile import PHOTOMETRIC
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 
 from bloodfilm.errors import PictureError
 from bloodfilm.io.lld.names import is_hidden, tidy
@@ -41,6 +43,9 @@ MICROSCOPE = (0.01, 2.0)
 """Limits of the micrometres per pixel of a blood film's picture; anything else is a printer's resolution."""
 
 MICROMETRES = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "micron": 1.0, "microns": 1.0, "cm": 1e4}
+JPEG = (COMPRESSION.JPEG, COMPRESSION.OJPEG, COMPRESSION.JPEG_2000_LOSSY, COMPRESSION.APERIO_JP2000_YCBC)
+"""Compressions that give RGB whatever they hold."""
+
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", *TIFF_SUFFIXES)
 
@@ -170,17 +175,32 @@ def _tiff_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:
 
 def _read_tiff(path: Path) -> npt.NDArray[Any]:
     with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        shape, axes, photometric = series.shape, series.axes, series.keyframe.photometric
+        series = _only_series(path, file)
+        page, shape, axes, photometric = series.keyframe, series.shape, series.axes, series.keyframe.photometric
         single = tuple(i for i, axis in enumerate(axes) if axis not in "YXSC" and shape[i] == 1)
         if len(shape) - len(single) - ("S" in axes or "C" in axes) > 2:
             raise PictureError(str(path), f"it is a stack (axes {axes}, shape {shape}); give one picture at a time.")
-        if photometric in (PHOTOMETRIC.PALETTE, PHOTOMETRIC.SEPARATED):
+        if photometric in (PHOTOMETRIC.PALETTE, PHOTOMETRIC.SEPARATED, PHOTOMETRIC.CIELAB) or (
+            photometric == PHOTOMETRIC.YCBCR and page.compression not in JPEG
+        ):
             return _read_pillow(path)
         array = np.squeeze(series.asarray(), single)
+        if page.extrasamples and page.extrasamples[0] != EXTRASAMPLE.UNASSALPHA:
+            array = _channels_last(array, str(path))
+            opacity = array[..., 3:] if page.extrasamples[0] == EXTRASAMPLE.ASSOCALPHA else None
+            array = array[..., :3] if opacity is None else array[..., :3] + (np.iinfo(array.dtype).max - opacity)
     if photometric == PHOTOMETRIC.MINISWHITE:
         return 1 - array if array.dtype.kind == "f" else np.invert(array)
     return array
+
+
+def _only_series(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+    """Return the pages of one size, those that are not marked as reduced; raise `PictureError` if there are several."""
+    whole = [series for series in file.series if not series.keyframe.is_reduced] or file.series
+    if len(whole) > 1 and whole[0].kind in ("generic", "uniform", "shaped"):
+        sizes = ", ".join(f"{series.keyframe.imagewidth} x {series.keyframe.imagelength}" for series in whole)
+        raise PictureError(str(path), f"it holds several pictures ({sizes} px); give one at a time.")
+    return whole[0]
 
 
 def _read_pillow(path: Path) -> npt.NDArray[Any]:

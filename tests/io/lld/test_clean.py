@@ -5,6 +5,7 @@ import pytest
 from bloodfilm.cells import Cells
 from bloodfilm.io.coco import CocoFile
 from bloodfilm.io.lld.clean import clean_cells, drop_misplaced
+from bloodfilm.vocabulary import Vocabulary
 
 BOX, OTHER = [10, 10, 60, 70], [100, 10, 160, 70]
 
@@ -69,3 +70,9 @@ def test_misplaced_boxes_are_dropped_from_their_file_only(subset: str, split: st
     assert drop_misplaced(content, subset, split) == dropped
     assert [a.id for a in content.annotations][-2:] == [7, 1658]
     assert len(content.annotations) == 4 - dropped
+
+
+def test_only_a_type_called_none_is_an_artefact() -> None:
+    own = Vocabulary(("Neutrophil", "Lymphocyte"))
+    kept, _ = clean_cells(Cells([BOX, BOX], codes=[0, 1], vocabulary=own))
+    assert kept.class_names == ["Neutrophil"]

@@ -7,6 +7,7 @@ import pytest
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.errors import LabelError
+from bloodfilm.io.lld.dataset import read_lld
 from bloodfilm.io.lld.regions import READINGS, resolve_regions
 from bloodfilm.io.lld.text import TextField
 
@@ -77,3 +78,17 @@ def test_a_region_may_leave_the_picture_by_a_pixel_or_two_and_is_cut() -> None:
     (field,), _, _ = resolve_regions([text("c.png", [(300, 120, 642, 406)])])
     assert field.labelled_regions is not None
     assert field.labelled_regions.tolist() == [[300, 120, 640, 406]]
+
+
+def test_a_reading_that_does_not_exist_is_refused_without_regions_too(tmp_path: Path) -> None:
+    (tmp_path / "4_8_1000_ALL.txt").write_text("6 0.5 0.25 0.2 0.1")
+    with pytest.raises(LabelError, match="No reading of labelled regions is called sideways"):
+        read_lld(tmp_path, keep_missing=True, regions="sideways")
+
+
+def test_regions_count_wherever_they_begin(tmp_path: Path) -> None:
+    box = "6 0.5 0.25 0.2 0.1"
+    (tmp_path / "4_1_1000_ALL.txt").write_text(f"{box} 1 1 1 1 1 1 1")
+    (tmp_path / "4_2_1000_ALL.txt").write_text(f"{box} 100 100 500 300 1 1 1 1 1 1 1")
+    fields = read_lld(tmp_path, keep_missing=True).fields
+    assert [None if field.labelled_regions is None else len(field.labelled_regions) for field in fields] == [0, 1]

@@ -151,3 +151,12 @@ def test_a_picture_of_the_same_name_elsewhere_is_another_one_if_its_size_is_not_
         np.testing.assert_allclose(each.cells.boxes, [[40, 10, 60, 15]], atol=1e-4)
     with pytest.raises(LabelError, match="none of its 1 pictures is there"):
         read_lld(folder)
+
+
+def test_attributes_that_mean_nothing_are_counted(file: Path) -> None:
+    file.write_text(f"3 {BOX} 1 3 0.5 1 9 0 1")
+    text = read_field(file, None)
+    assert text.unread == 3
+    assert text.field.cells.attributes.tolist() == [[1, -1, -1, 1, -1, 0, 1]]
+    with pytest.warns(UserWarning, match="3 values of attributes mean nothing"):
+        read_folder(file.parent)
