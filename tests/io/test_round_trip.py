@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import films, vocabularies
 
-from bloodfilm.cells import Cells, Field
+from bloodfilm.cells import Cells, Field, Origin
 from bloodfilm.errors import UserError
 from bloodfilm.io.formats import FORMATS, losses, read_fields, write_fields
 from bloodfilm.io.lld.attributes import ARTEFACT, SIZE
