@@ -102,6 +102,40 @@ def test_a_restored_review_knows_the_file_of_its_picture(opened: Callable[[], tu
     assert [field.path for field in layer_fields(restored.data, restored.as_layer_data_tuple()[1])] == [path]
 
 
+def test_cells_of_which_no_picture_is_known_are_restored(viewer_model: ViewerModel, cells: Cells) -> None:
+    layer = viewer_model.add_layer(as_layer(cells))
+    review = Review.of(layer, viewer_model)
+    review.accept(review.ids[:1])
+    viewer_model.layers.remove(layer)
+    again = viewer_model.add_layer(as_layer(cells))
+    (replayed,), problems = unsaved(again)
+    assert not problems
+    assert list(restore(viewer_model, again, replayed).features["review"]) == ["accepted", "", ""]
+
+
+def test_a_folder_that_is_opened_as_a_dot_is_reviewed_and_restored(
+    viewer_model: ViewerModel,
+    field: Field,
+    write_picture: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name, folder = "4_8_1000_ALL.png", tmp_path / "H_100X_C2"
+    write_picture(f"H_100X_C2/Images/train/{name}")
+    write_coco(folder / "json_labels" / "train.json", [Field(Path(name), field.cells, 200, 160, name=name)])
+    monkeypatch.chdir(folder)
+    with layer_source(path="."):
+        image, labels = (viewer_model.add_layer(Layer.create(*data)) for data in read_labels("."))
+    review = Review.of(labels, viewer_model)
+    review.accept(review.ids[:1])
+    labels.remove([1])
+    assert review.session.journal.path == tmp_path / "H_100X_C2.review.jsonl"
+    viewer_model.layers.remove(labels)
+    monkeypatch.chdir(tmp_path)
+    ((replayed,), _) = unsaved(labels)
+    assert list(replayed.history.table["review"]) == ["accepted", ""]
+
+
 def test_a_restored_review_is_of_the_pictures_that_were_searched(
     viewer_model: ViewerModel, cells: Cells, write_picture: Callable[[str], Path], tmp_path: Path
 ) -> None:

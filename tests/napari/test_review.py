@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Shapes
+from napari.layers.shapes._shapes_key_bindings import finish_drawing_shape
+from napari.layers.shapes._shapes_mouse_bindings import initiate_polygon_draw
 from napari.utils.colormaps.standardize_color import transform_color
 from reviewing import ACTIONS, as_layer, assert_same, draw, paste, select, state
 
@@ -90,6 +92,64 @@ def test_a_word_that_is_none_is_an_error(review: Review) -> None:
         review.set_class(review.ids, "Giraffe")
     with pytest.raises(ValueError, match="never"):
         review.set_attribute(review.ids, "nucleolus", "open")
+
+
+@pytest.mark.parametrize("missing", ["not predicted", "not annotated"])
+def test_a_wrong_word_is_cleared_and_without_a_word_there_is_no_score(cells: Cells, missing: str) -> None:
+    arguments = cells_layer(cells, "cells", missing=missing)
+    layer = Shapes(arguments.pop("data"), **arguments)
+    review = Review.of(layer)
+    review.set_attribute(review.ids[:1], "cell_size", missing)
+    cleared = layer.features.iloc[0]
+    assert (cleared["cell_size"], cleared["review"]) == (missing, "changed")
+    assert np.isnan(cleared["cell_size_score"])
+    review.undo()
+    assert layer.features["cell_size"][0] != missing
+
+
+@pytest.mark.parametrize("column", ["score", "class_score", "nucleolus_score"])
+@pytest.mark.parametrize("score", [-0.1, 1.5, "many"])
+def test_a_score_that_is_none_is_put_back_and_its_cell_named(review: Review, column: str, score: object) -> None:
+    before, told = state(review), []
+    review.told.connect(told.append)
+    features = review.layer.features.copy()
+    features[column] = features[column].astype(object)
+    features.loc[1, column] = score
+    review.layer.features = features
+    assert_same(review, before)
+    assert not review.can_undo and f"{review.ids[1]} in row 1: {column} cannot be {score}" in told[0]
+    review.layer.features[column] = [0.0, 1.0, np.nan]
+    review.sync()
+    assert review.can_undo == column
+
+
+@pytest.mark.parametrize("mode", ["add_polygon", "add_path", "add_polygon_lasso"])
+def test_after_a_polygon_that_is_given_up_the_review_goes_on(review: Review, mode: str) -> None:
+    layer, ids, before = review.layer, review.ids, state(review)
+    select(review, 1)
+    layer.mode = mode
+    initiate_polygon_draw(layer, (1.0, 1.0))
+    finish_drawing_shape(layer)
+    assert_same(review, before)
+    assert not review.can_undo
+    layer.mode = "select"
+    select(review, 0)
+    layer.remove_selected()
+    assert review.ids == ids[1:] and review.can_undo == "delete"
+    review.accept(ids[1:2])
+    assert list(layer.features["review"]) == ["accepted", ""]
+    select(review, 1)
+    draw(review)
+    np.testing.assert_allclose(layer.edge_color, review.colours(layer.features))
+    assert_journal_has(review)
+
+
+def test_cells_beside_a_polygon_that_was_given_up_can_be_reviewed(cells: Cells) -> None:
+    layer = as_layer(cells)
+    layer.mode = "add_polygon"
+    initiate_polygon_draw(layer, (1.0, 1.0))
+    finish_drawing_shape(layer)
+    assert len(Review.of(layer).ids) == len(cells)
 
 
 def test_a_changed_id_is_put_back(review: Review) -> None:

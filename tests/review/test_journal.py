@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,21 @@ def test_a_journal_gives_the_cells_and_the_way_back(session: Session) -> None:
     assert (again.edits, again.about, again.problem) == (5, {"name": "cells"}, "")
     assert [edit.what for edit in again.history.done] == ["class", "delete", "add"]
     assert [edit.what for edit in again.history.undone] == ["move"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are Unicode there")
+def test_names_of_files_that_are_not_utf_8_are_kept(session: Session, tmp_path: Path) -> None:
+    name = os.fsdecode(b"f\xfclle.png")
+    for source in (tmp_path / name, tmp_path / "gone" / name, None):
+        session.saved()
+        session.source, session.name, session.about = source, name, {"name": name}
+        session.do(change(session.table, "class", pd.DataFrame({"class": [name]}, index=["b"])))
+        path = path_of(session)
+        again = read(path)
+        assert (again.edits, again.about, again.problem) == (1, {"name": name}, "")
+        assert same(again.history.table, session.table)
+        session.close()
+        assert left(source, name) == [path]
 
 
 def test_a_torn_end_loses_no_edit_before_it(session: Session) -> None:

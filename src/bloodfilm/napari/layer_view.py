@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bloodfilm.errors import UserError
 from bloodfilm.napari.layers import new_ids
 from bloodfilm.napari.shapes import fill, frame_of, recolour, set_features
 from bloodfilm.review.edits import ID, SHAPE, VERTICES, Edit, add, change, delete, with_columns
@@ -123,8 +124,8 @@ class LayerView:
 
         Raises
         ------
-        JournalError
-            If an edit cannot be kept.
+        UserError
+            If a score is none, or an edit cannot be kept.
         """
         layer = self.layer
         if self.busy or len(layer.features) != layer.nshapes:
@@ -141,9 +142,10 @@ class LayerView:
         session = self.session
         gone = list(self.ids.difference(rows.index, sort=False))
         new = ~rows.index.isin(self.ids) | rows.index.duplicated()
+        changed = self._changes(rows[~new])
+        self._refuse_scores(changed)
         if gone:
             session.do(delete(session.table, gone))
-        changed = self._changes(rows[~new])
         if len(changed):
             what = "move" if VERTICES in changed else changed.columns[0] if len(changed.columns) == 1 else "edit"
             after = consequences(session.table, changed, self.vocabulary, session.reviewer)
@@ -154,6 +156,17 @@ class LayerView:
             session.do(add(drawn(session.table, rows[new].set_axis(names[new])), len(session.table)))
         self.ids = pd.Index(names, name=ID, dtype=object)
         return [*gone, *changed.index, *names[new]]
+
+    def _refuse_scores(self, changed: pd.DataFrame) -> None:
+        """Raise a UserError if a score among what `changed` is no number from 0 to 1; it may be missing."""
+        scores = ["score", *(f"{reading}_score" for reading in self.vocabulary.reading_names)]
+        for name, given in changed[changed.columns.intersection(scores)].items():
+            wrong = given[given.notna() & ~pd.to_numeric(given, errors="coerce").between(0, 1)]
+            if len(wrong):
+                cell, row = wrong.index[0], self.ids.get_loc(wrong.index[0])
+                raise UserError(
+                    f"Cell {cell} in row {row}: {name} cannot be {wrong.iloc[0]}; type a score from 0 to 1."
+                )
 
     def _ids_of(self, rows: pd.DataFrame) -> pd.Index:
         """Return the ids of `rows`: where somebody changed ids and no shape, those of the table."""

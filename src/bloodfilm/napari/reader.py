@@ -99,7 +99,8 @@ def _stack(
         layers.append((rectangles, regions_layer(name, ndim, picture_id), "shapes"))
 
     cells = concatenate(aligned([_with_origin(field) for field in group]))
-    metadata = {"pictures": pictures, "source": str(path), "picture": name, "provenance": info, PICTURE_ID: picture_id}
+    source = str(path.absolute())
+    metadata = {"pictures": pictures, "source": source, "picture": name, "provenance": info, PICTURE_ID: picture_id}
     arguments = cells_layer(cells, f"{name} cells", placed[0][0], metadata, NOT_ANNOTATED)
     del arguments["data"]
     rectangles = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]

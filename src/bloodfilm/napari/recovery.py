@@ -87,7 +87,7 @@ def _source(layer: Layer) -> tuple[Path | None, str]:
     path, name = layer.source.path, layer.name
     if isinstance(layer, Shapes):
         path, name = known.get("source", path), known.get("picture", name)
-    return (Path(path) if path else None), name
+    return (Path(path).absolute() if path else None), name
 
 
 def _is_of(replayed: Replayed, layer: Layer) -> bool:
@@ -108,4 +108,4 @@ def _metadata(content: dict[str, Any]) -> dict[str, Any]:
     """Return the metadata that `bloodfilm.napari.review` made plain as they were."""
     vocabulary = layer_vocabulary({METADATA_KEY: content})
     pictures = {tuple(index): described(picture, vocabulary) for index, picture in content.get("pictures", [])}
-    return content | ({"pictures": pictures} if pictures else {})
+    return content | {"pictures": pictures}

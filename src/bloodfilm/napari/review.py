@@ -20,10 +20,10 @@ from bloodfilm.napari import keys
 from bloodfilm.napari.gallery.colouring import faded
 from bloodfilm.napari.layer_view import Colours, LayerView
 from bloodfilm.napari.layers import METADATA_KEY, layer_vocabulary, new_ids, plain
-from bloodfilm.napari.shapes import draw_selections_once, frame_of, go_to
+from bloodfilm.napari.shapes import cut_surplus, draw_selections_once, frame_of, go_to
 from bloodfilm.palette import colour
 from bloodfilm.review.edits import ID, VERTICES, Edit, History, change
-from bloodfilm.review.rules import consequences
+from bloodfilm.review.rules import blank_value, consequences
 from bloodfilm.review.session import Session
 from bloodfilm.review.states import (
     ACCEPTED,
@@ -74,6 +74,7 @@ class Review:
     def __init__(self, layer: Shapes, session: Session | None = None) -> None:
         if "class" not in layer.features or METADATA_KEY not in layer.metadata:
             raise UserError(f"{layer.name} does not show cells that bloodfilm found or read: choose a layer that does.")
+        cut_surplus(layer)
         session = session or Session(History(_named(with_review(frame_of(layer)))), **_about(layer))
         self.vocabulary = layer_vocabulary(layer.metadata)
         self.goes_on = False
@@ -175,8 +176,9 @@ class Review:
         self._change("class", ids, "class", name)
 
     def set_attribute(self, ids: Iterable[str], attribute: str, value: str) -> None:
-        """Give the cells a value of an attribute; the one that they had is accepted."""
-        if value not in next((a.values for a in self.vocabulary.attributes if a.name == attribute), ()):
+        """Give the cells a value of an attribute, or the word for none; the one that they had is accepted."""
+        values = next((a.values for a in self.vocabulary.attributes if a.name == attribute), ())
+        if value not in (*values, blank_value(self.table[attribute])):
             raise ValueError(f"{attribute} is never {value}.")
         self._change(attribute, ids, attribute, value)
 
@@ -350,6 +352,8 @@ class Review:
     def _on_data(self, event: Any) -> None:
         self._view.moved = self._view.moved or not self._view.busy
         if str(event.action) in ("added", "removed", "changed"):
+            with self._view.writing():
+                cut_surplus(self.layer)
             self.sync()
 
     def _on_removed(self, event: Any) -> None:
@@ -378,4 +382,5 @@ def _about(layer: Shapes) -> dict[str, Any]:
     pictures = [[list(index), plain(told)] for index, told in known.get("pictures", {}).items()]
     about = {"name": layer.name, "ndim": layer.ndim, "metadata": known | {"pictures": pictures}}
     source = known.get("source")
-    return {"source": Path(source) if source else None, "name": known.get("picture", layer.name), "about": about}
+    source = Path(source).absolute() if source else None
+    return {"source": source, "name": known.get("picture", layer.name), "about": about}

@@ -59,6 +59,17 @@ def set_features(layer: Shapes, features: pd.DataFrame, columns: Iterable[str] |
         layer.feature_defaults = drawn_features(features)
 
 
+def cut_surplus(layer: Shapes) -> None:
+    """Take from `layer` the last features and colours where it has more of them than shapes.
+
+    napari leaves those of a path or polygon that was begun and given up.
+    """
+    count, view = layer.nshapes, layer._data_view
+    if len(layer.features) > count:
+        view._edge_color, view._face_color = view._edge_color[:count], view._face_color[:count]
+        layer.features = layer.features.iloc[:count]
+
+
 def draw_selections_once(layer: Shapes) -> None:
     """Keep napari from drawing all shapes of `layer` anew at each selection, for a width of edges that stays.
 

@@ -254,7 +254,7 @@ def places(source: Path | None, name: str) -> list[Path]:
     """Return where the journal of cells on `source`, or on something called `name` that is no file, may lie."""
     home = user_state_path("bloodfilm", appauthor=False) / "reviews"
     stem = re.sub(r"[^\w.-]+", "-", source.name if source else name)[:80]
-    key = hashlib.sha256(str(source.resolve() if source else name).encode()).hexdigest()[:8]
+    key = hashlib.sha256(os.fsencode(source.resolve() if source else name)).hexdigest()[:8]
     elsewhere = [folder / f"{stem}-{key}.review.jsonl" for folder in (home, Path(tempfile.gettempdir()))]
     return [source.with_name(f"{source.name}.review.jsonl"), *elsewhere] if source else elsewhere
 
@@ -289,7 +289,7 @@ def read(path: Path) -> Replayed:
     try:
         content = path.read_bytes()
         lines = content.split(b"\n")[:-1]
-        first = _First.model_validate_json(lines[0] if lines else b"")
+        first = _First.model_validate(json.loads(lines[0] if lines else b""))
         history = History(_table(first.columns))
     except (OSError, ValueError, TypeError) as error:
         raise JournalError(f"{path}: line 1 is not the start of a review ({_first_problem(error)}).") from None
@@ -297,7 +297,7 @@ def read(path: Path) -> Replayed:
     edits = 0
     for number, raw in enumerate(lines[1:], start=2):
         try:
-            line = _Line.model_validate_json(raw)
+            line = _Line.model_validate(json.loads(raw))
             if line.n != number:
                 raise ValueError(f"it is numbered {line.n}")
             before, after = (_frame(part, line.ids) for part in (line.before, line.after))
