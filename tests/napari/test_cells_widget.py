@@ -21,7 +21,7 @@ from bloodfilm.errors import UserError
 from bloodfilm.film.measure import measure
 from bloodfilm.napari.cells_widget import CellsWidget
 from bloodfilm.napari.gallery.arrangement import Range
-from bloodfilm.napari.layers import cells_layer, describe, to_rectangles
+from bloodfilm.napari.layers import PICTURE_ID, cells_layer, describe, picture_id, to_rectangles
 from bloodfilm.napari.review import Review
 from bloodfilm.palette import apart, colour, ramp
 from bloodfilm.synth import draw_field
@@ -346,6 +346,25 @@ def test_the_panel_follows_the_selected_layer_and_outlives_its_removal(shown, vi
     assert panel.view.tile(0, 80).crop is None
     viewer_model.layers.remove("field cells")
     assert panel.cells is None and not panel.nothing.isHidden()
+
+
+def test_cells_are_shown_on_no_picture_but_their_own(viewer_model, open_panel, picture, cells, qtbot) -> None:
+    own, _ = viewer_model.add_image(picture, name="own"), viewer_model.add_image(picture[::-1], name="other")
+    viewer_model.add_shapes(**cells_layer(cells, "own cells", metadata={PICTURE_ID: picture_id(own)}))
+    panel = open_panel()
+    viewer_model.layers.remove(own)
+    qtbot.waitUntil(lambda: "Their picture is not open." in panel.view.count.text())
+    click(panel, 0, qtbot)
+    assert panel.crops is None and panel.view.tile(0, 80).crop is None, "nor measured on another"
+
+
+def test_a_picture_that_is_opened_after_its_cells_is_shown(viewer_model, open_panel, picture, cells, qtbot) -> None:
+    add_cells(viewer_model, cells)
+    panel = open_panel()
+    assert "Their picture is not open." in panel.view.count.text()
+    viewer_model.add_image(picture, rgb=True)
+    qtbot.waitUntil(lambda: "not open" not in panel.view.count.text())
+    assert panel.view.tile(0, 80).crop is not None
 
 
 def test_without_cells_the_panel_says_what_to_do(viewer_model, open_panel, picture: np.ndarray) -> None:

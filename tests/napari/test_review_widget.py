@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from bloodfilm.cells import Field
 from bloodfilm.io.coco import write_coco
 from bloodfilm.io.table import write_csv
-from bloodfilm.napari.layers import cells_layer
+from bloodfilm.napari.layers import PICTURE_ID, cells_layer, picture_id
 from bloodfilm.napari.review import Review
 from bloodfilm.napari.review_widget import NOTHING, ReviewWidget
 from bloodfilm.synth import sample_field
@@ -101,8 +101,21 @@ def test_what_was_not_saved_of_labels_without_pictures_is_offered_when_they_open
         panel.viewer.open(str(path), plugin="bloodfilm")
     assert "1 edit of the cells on" in panel.unsaved.text()
     panel.restore.click()
-    assert list(panel.viewer.layers[-1].features["review"]) == ["rejected", "", ""]
+    restored = panel.viewer.layers[-1]
+    assert list(restored.features["review"]) == ["rejected", "", ""]
     assert not panel.recovery.isVisibleTo(panel)
+    image = panel.viewer.add_image(np.zeros((160, 200)), name="moved")
+    assert panel._picture_of(Review.of(restored), Review.of(restored).ids)[0].name == image.name
+
+
+def test_the_model_does_not_read_another_picture_when_that_of_the_cells_is_gone(panel, cells) -> None:
+    image = panel.viewer.add_image(np.zeros((160, 200)), name="field")
+    panel.viewer.add_image(np.zeros((160, 200)), name="other")
+    layer = panel.viewer.add_shapes(**cells_layer(cells, "field cells", metadata={PICTURE_ID: picture_id(image)}))
+    panel.viewer.layers.remove(image)
+    review = Review.of(layer, panel.viewer)
+    review.reading_wanted.emit(review.ids)
+    assert panel.message.text().startswith("Open the picture of these cells") and panel.read.isEnabled()
 
 
 def test_what_was_not_saved_is_offered_when_its_picture_opens(panel: ReviewWidget) -> None:

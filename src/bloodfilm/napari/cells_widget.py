@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import napari.layers
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QStackedWidget, QVBoxLayout, QWidget
 
@@ -51,7 +52,7 @@ class CellsWidget(QWidget):
         self._build()
         self._reload_soon = _once(self, self._reload)
         self.viewer.layers.selection.events.active.connect(self._follow_active)
-        self.viewer.layers.events.inserted.connect(self._follow_active)
+        self.viewer.layers.events.inserted.connect(self._on_inserted)
         self.viewer.layers.events.removed.connect(self._on_removed)
         self.viewer.mouse_drag_callbacks.append(self._during_drag)
         self._follow_active()
@@ -99,6 +100,11 @@ class CellsWidget(QWidget):
             self._show_layer(active)
         elif shown is None:
             self._show_layer(next((bare(each) for each in reversed(self.viewer.layers) if shows_cells(each)), None))
+
+    def _on_inserted(self, event: Any) -> None:
+        self._follow_active()
+        if isinstance(bare(event.value), napari.layers.Image):
+            self._reload_soon.start()
 
     def _on_removed(self, event: Any) -> None:
         removed = bare(event.value)
@@ -298,7 +304,7 @@ class CellsWidget(QWidget):
         """Let go of the viewer: napari takes a closed panel out of its dock, without closing it."""
         self._let_go()
         self.viewer.layers.selection.events.active.disconnect(self._follow_active)
-        self.viewer.layers.events.inserted.disconnect(self._follow_active)
+        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         if self._during_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._during_drag)

@@ -30,6 +30,9 @@ UM_PER_PX = "um_per_px"
 PICTURE_ID = "picture_id"
 """Of a layer's metadata: the picture that it was made for, whatever that is called now."""
 
+WITHOUT_PICTURE = "without_picture"
+"""Of a layer's metadata: if its labels were read where their picture was not; one opened since may be theirs."""
+
 FOUND_KEY = "found"
 """Of a layer's metadata: what the Detect panel says of its result beside the counts."""
 

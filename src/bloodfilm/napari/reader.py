@@ -22,6 +22,7 @@ from bloodfilm.napari.layers import (
     METADATA_KEY,
     ORIGIN,
     PICTURE_ID,
+    WITHOUT_PICTURE,
     cells_layer,
     describe,
     new_ids,
@@ -101,6 +102,7 @@ def _stack(
     cells = concatenate(aligned([_with_origin(field) for field in group]))
     source = str(path.absolute())
     metadata = {"pictures": pictures, "source": source, "picture": name, "provenance": info, PICTURE_ID: picture_id}
+    metadata[WITHOUT_PICTURE] = not any(size)
     arguments = cells_layer(cells, f"{name} cells", placed[0][0], metadata, NOT_ANNOTATED)
     del arguments["data"]
     rectangles = [r for index, field in placed for r in to_rectangles(field.cells.boxes, index)]

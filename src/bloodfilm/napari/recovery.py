@@ -11,6 +11,7 @@ from napari.layers import Image, Shapes
 from bloodfilm.napari.layers import (
     METADATA_KEY,
     PICTURE_ID,
+    WITHOUT_PICTURE,
     described,
     layer_vocabulary,
     picture_id,
@@ -59,7 +60,8 @@ def restore(viewer: ViewerModel, on: Layer, replayed: Replayed) -> Shapes:
     features = table.drop(columns=list(SHAPE)).reset_index(names=ID)
     known = _metadata(about["metadata"])
     pictures = {index: _found_again(told, on, index) for index, told in known.get("pictures", {}).items()}
-    metadata = {METADATA_KEY: known | {"pictures": pictures, PICTURE_ID: picture_id(on)}}
+    without = on.metadata.get(METADATA_KEY, {}).get(WITHOUT_PICTURE, False)
+    metadata = {METADATA_KEY: known | {"pictures": pictures, PICTURE_ID: picture_id(on), WITHOUT_PICTURE: without}}
     vocabulary = layer_vocabulary(metadata)
     arguments = shapes_arguments(list(table[VERTICES]), features, vocabulary, about["name"], about["ndim"])
     arguments |= {"shape_type": list(table[KIND]) or "rectangle", "metadata": metadata} | spatial(on)

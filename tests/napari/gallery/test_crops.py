@@ -5,12 +5,15 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 import pytest
-from napari.layers import Image, Shapes
+from napari.layers import Image, Layer, Shapes
 from qtpy.QtGui import QImage
 
+from bloodfilm.cells import Field
+from bloodfilm.io.table import write_csv
 from bloodfilm.napari.gallery.crops import GREY, Crops, Cutter, Place, picture_below
 from bloodfilm.napari.gallery.layer_cells import LayerCells
 from bloodfilm.napari.layers import METADATA_KEY, PICTURE_ID, picture_id
+from bloodfilm.napari.reader import read_labels
 
 SIZE = 32
 PLACE = Place(60.0, 50.0, SIZE)
@@ -122,3 +125,19 @@ def test_cells_lie_on_the_picture_that_they_were_made_for_else_on_that_of_their_
     named, other = Shapes(ndim=2, name="one cells"), Shapes(ndim=2, name="cells")
     layers = [one, two, made, named, other]
     assert [picture_below(cells, layers) for cells in (made, named, other)] == [one, one, two]
+
+
+def test_cells_whose_picture_is_gone_lie_on_no_other_but_one_of_its_name() -> None:
+    one, two = Image(np.zeros((8, 8)), name="one"), Image(np.zeros((8, 8)), name="two")
+    cells = Shapes(ndim=2, name="one cells", metadata={METADATA_KEY: {PICTURE_ID: picture_id(one)}})
+    again = Image(np.zeros((8, 8)), name="one")
+    assert picture_below(cells, [two, cells]) is None
+    assert picture_below(cells, [again, two, cells]) is again
+
+
+@pytest.mark.filterwarnings("ignore:.*not beside it")
+def test_labels_read_without_their_pictures_lie_on_a_picture_that_is_opened_later(cells, tmp_path) -> None:
+    write_csv(tmp_path / "labels.csv", [Field(tmp_path / "gone.png", cells, 200, 160, name="gone.png")])
+    (read,) = read_labels(str(tmp_path / "labels.csv"))
+    layer, image = Layer.create(*read), Image(np.zeros((160, 200)), name="moved")
+    assert picture_below(layer, [layer, image]) is image

@@ -44,6 +44,7 @@ class CellsView(QWidget):
 
     def _build(self) -> None:
         self.count = QLabel()
+        self.count.setWordWrap(True)
         self.colour, self.group, self.sort = QComboBox(), QComboBox(), QComboBox()
         self.direction = QToolButton()
         self.direction.setCheckable(True)
@@ -165,7 +166,8 @@ class CellsView(QWidget):
         total = f"{known} cell{'s' * (known != 1)}"
         counted = total if shown == known else f"{shown} of {total}"
         seen = int((table[REVIEW] != UNSEEN).sum()) if REVIEW in table else 0
-        self.count.setText(f"<b>{html.escape(self.cells.layer.name)}</b>: {counted}, {seen} reviewed")
+        gone = ". Their picture is not open." if known and self.crops is None else ""
+        self.count.setText(f"<b>{html.escape(self.cells.layer.name)}</b>: {counted}, {seen} reviewed{gone}")
 
     def _on_direction(self, falling: bool) -> None:
         self.direction.setText("↓" if falling else "↑")

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage
 
 from bloodfilm.napari.gallery.table import bare
-from bloodfilm.napari.layers import METADATA_KEY, PICTURE_ID, picture_id
+from bloodfilm.napari.layers import METADATA_KEY, PICTURE_ID, WITHOUT_PICTURE, picture_id
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
@@ -169,16 +169,18 @@ class Crops(QObject):
 
 
 def picture_below(cells: Layer, layers: list[Layer]) -> Image | None:
-    """Return the Image layer that `cells` lie on.
+    """Return the Image layer that `cells` lie on, None if it is not open.
 
-    That is the one they were made for, else that they are named after, else the highest below them, or any.
+    That is the one they were made for, else that they are named after. For cells that were made for none, or read
+    without it, that is else the highest below them, or any.
     """
     from napari.layers import Image
 
     layers = [bare(layer) for layer in layers]
     place = layers.index(cells)
     pictures = [layer for layer in [*layers[place + 1 :], *layers[:place]] if isinstance(layer, Image)]
-    known = cells.metadata.get(METADATA_KEY, {}).get(PICTURE_ID)
-    own = [layer for layer in pictures if picture_id(layer) == known]
+    about = cells.metadata.get(METADATA_KEY, {})
+    own = [layer for layer in pictures if picture_id(layer) == about.get(PICTURE_ID)]
     named = [layer for layer in pictures if cells.name == f"{layer.name} cells"]
-    return next(reversed(own or named or pictures), None)
+    others = pictures if PICTURE_ID not in about or about.get(WITHOUT_PICTURE) else []
+    return next(reversed(own or named or others), None)
