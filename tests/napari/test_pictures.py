@@ -4,6 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Image
 
 from bloodfilm.cells import Cells
 from bloodfilm.errors import UserError
@@ -93,6 +94,14 @@ def test_an_empty_region_layer_is_refused(viewer_model: ViewerModel) -> None:
     layer = viewer_model.add_image(PICTURE, rgb=True)
     with pytest.raises(UserError, match="Draw a rectangle"):
         pictures.drawn(layer, viewer_model, viewer_model.add_shapes())
+
+
+@pytest.mark.parametrize("number", [-1, 3])
+def test_a_cell_beyond_the_pictures_of_a_stack_is_refused(number: int) -> None:
+    layer = Image(np.stack([PICTURE] * 3), rgb=True, name="stack")
+    with pytest.raises(UserError, match="stack has no picture where the cell lies"):
+        pictures.around(layer, to_rectangles([[10, 10, 30, 30]], (number,)))
+    assert pictures.around(layer, to_rectangles([[10, 10, 30, 30]], (2,))).index == (2,)
 
 
 def test_the_current_view_is_cut_out(viewer_model: ViewerModel) -> None:

@@ -148,14 +148,18 @@ def around(layer: Image, shapes: Sequence[npt.NDArray[Any]]) -> Part:
     Raises
     ------
     UserError
-        If they lie on several slices or far from one another.
+        If they lie on several slices, on none of `layer`, or far from one another.
     """
     data = full_resolution(layer)
     places = {tuple(int(v) for v in np.rint(shape[0, :-2])) for shape in map(np.asarray, shapes)}
     if len(places) > 1:
         raise UserError("Select cells of one picture of the stack: they are read together.")
     (index,) = places
-    picture = data[index] if len(index) == layer.ndim - 2 else data[(0,) * (layer.ndim - 2)]
+    lengths = data.shape[: layer.ndim - 2]
+    place = index if len(index) == len(lengths) else (0,) * len(lengths)
+    if not all(0 <= number < length for number, length in zip(place, lengths, strict=True)):
+        raise UserError(f"{layer.name} has no picture where the cell lies: move the cell to a picture, or delete it.")
+    picture = data[place]
     height, width = picture.shape[:2]
     if max(height, width) <= MAX_WHOLE:
         return Part(picture, 0, 0, index)

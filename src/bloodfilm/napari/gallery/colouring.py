@@ -46,8 +46,7 @@ class Colouring:
 
     def rgba(self, column: pd.Series) -> npt.NDArray[np.float32]:
         """Return colours (N, 4) from 0 to 1 for the values of `column`; missing ones are white."""
-        result = np.empty((len(column), 4), np.float32)
-        result[:] = _rgba(UNKNOWN_COLOUR)
+        result = np.tile(UNKNOWN_RGBA, (len(column), 1))
         if self.words is None:
             numbers = column.to_numpy(float)
             known = np.isfinite(numbers)
@@ -75,3 +74,6 @@ def faded(rgba: npt.NDArray[np.float32], features: pd.DataFrame) -> npt.NDArray[
 
 def _rgba(code: str) -> tuple[float, ...]:
     return (*(int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)), 1.0)
+
+
+UNKNOWN_RGBA = np.array(_rgba(UNKNOWN_COLOUR), np.float32)

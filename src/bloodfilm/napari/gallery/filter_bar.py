@@ -59,6 +59,7 @@ class FilterBar(QWidget):
         self.column.setCurrentIndex(max(self.column.findData(chosen), 0))
         self.conditions = {name: c for name, c in self.conditions.items() if name in table}
         self._show_chips()
+        self._offer()
 
     def set_condition(self, column: str, condition: Condition | None) -> None:
         """Show only the cells that meet `condition`, or let go of the one on `column`."""
@@ -75,12 +76,17 @@ class FilterBar(QWidget):
         self.set_condition(column, Values(words) if words else None)
 
     def _on_column(self) -> None:
-        name = self.column.currentData()
-        self.control.setVisible(name is not None)
-        if name is None:
+        self._offer()
+        if self.column.currentData() is None:
             self.conditions.clear()
             self._show_chips()
             self.changed.emit()
+
+    def _offer(self) -> None:
+        """Offer what the column that is chosen can be filtered by."""
+        name = self.column.currentData()
+        self.control.setVisible(name is not None)
+        if name is None:
             return
         column = self._table[name]
         if is_number(column):
@@ -88,8 +94,7 @@ class FilterBar(QWidget):
         elif is_words(column):
             self._offer_words(column)
         else:
-            self.control.setCurrentWidget(self.text)
-            self.text.clear()
+            self._offer_text(column)
 
     def _offer_words(self, column: pd.Series) -> None:
         self.control.setCurrentWidget(self.words)
@@ -100,6 +105,13 @@ class FilterBar(QWidget):
         condition = self.conditions.get(str(column.name))
         if isinstance(condition, Values) and len(condition.values) == 1:
             self.words.setCurrentIndex(max(self.words.findData(next(iter(condition.values))), 0))
+
+    def _offer_text(self, column: pd.Series) -> None:
+        self.control.setCurrentWidget(self.text)
+        condition = self.conditions.get(str(column.name))
+        self.text.blockSignals(True)
+        self.text.setText(condition.text if isinstance(condition, Text) else "")
+        self.text.blockSignals(False)
 
     def _offer_range(self, column: pd.Series) -> None:
         self.control.setCurrentWidget(self.range)

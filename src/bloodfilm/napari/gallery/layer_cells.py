@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bloodfilm.napari.gallery.colouring import Colouring, faded
+from bloodfilm.napari.gallery.colouring import UNKNOWN_RGBA, Colouring, faded
 from bloodfilm.napari.gallery.crops import Place
 from bloodfilm.napari.gallery.table import TYPE, bounds, cell_table, squeeze, um_per_px
 from bloodfilm.napari.layers import layer_vocabulary
@@ -54,11 +54,16 @@ class LayerCells:
         self.rgba = self.colouring.rgba(self.table[self.colour_by])
 
     def box_colours(self, features: pd.DataFrame) -> npt.NDArray[np.float32]:
-        """Return the colours (N, 4) of boxes with `features`, of which those that no user sees are derived."""
+        """Return the colours (N, 4) of boxes with `features`, of which those that no user sees are derived.
+
+        Cells that are not known yet have the colour of what is not known.
+        """
         if self.colour_by in features:
             return faded(self.colouring.rgba(features[self.colour_by]), features)
-        rows = self.ids.get_indexer(features["id"]) if len(self.ids) else np.arange(len(features))
-        return faded(self.rgba[rows], features)
+        rows = self.ids.get_indexer(features["id"]) if "id" in features else np.arange(len(features))
+        colours = np.tile(UNKNOWN_RGBA, (len(features), 1))
+        colours[rows >= 0] = self.rgba[rows[rows >= 0]]
+        return faded(colours, features)
 
     def repaint(self) -> None:
         """Colour the boxes that have other colours."""

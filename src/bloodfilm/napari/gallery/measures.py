@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bloodfilm.cells import Cells, Scale
+from bloodfilm.errors import UserError
 from bloodfilm.napari import pictures
 from bloodfilm.napari.gallery.table import um_per_px
 from bloodfilm.napari.layers import layer_vocabulary
@@ -44,7 +45,7 @@ def measuring(image: Image, cells: LayerCells, row: int) -> Callable[[], Measure
     Raises
     ------
     UserError
-        If the picture has no place for the cell.
+        If the cell has no area, or the picture no place for it.
     """
     layer, corners = cells.layer, cells.corners
     part = pictures.around(image, [corners[row]])
@@ -52,6 +53,9 @@ def measuring(image: Image, cells: LayerCells, row: int) -> Callable[[], Measure
     beside[row] = False
     shift = np.array([part.x, part.y] * 2)
     box, others = (corners[rows][:, :, [-1, -2]].reshape(-1, 4) - shift for rows in ([row], beside))
+    box = box.astype(np.float32)
+    if not (box[:, :2] < box[:, 2:]).all():
+        raise UserError("The cell has no area: draw a box around it.")
     um = um_per_px(layer, corners[[row]])[0]
     scale = None if np.isnan(um).any() else Scale((um[1], um[0]), 0.0, 0, True, (1, 1))
     features = layer.features.iloc[[row]].reset_index(drop=True)
