@@ -1,15 +1,29 @@
-"""Labels to train on."""
+"""A search with the untrained network, and labels to train on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run
 from PIL import Image
 
 from bloodfilm.cells import Cells, Field
 from bloodfilm.io.coco import write_coco
+
+
+@pytest.fixture
+def detect(checkpoint: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Run ``detect`` with the untrained network and return the folder of its results."""
+
+    def detect(*arguments: object, status: int = 0) -> Path:
+        out = tmp_path / "out"
+        run("detect", *arguments, "--out", out, "--model", checkpoint, "--device", "cpu", status=status)
+        return out
+
+    return detect
 
 
 @pytest.fixture

@@ -36,18 +36,6 @@ def cells_of(table: Path) -> dict[str, Cells]:
         return {field.name: field.cells for field in read_csv(table)}
 
 
-@pytest.fixture
-def detect(checkpoint: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Run ``detect`` with the untrained network and return the folder of its results."""
-
-    def detect(*arguments: object, status: int = 0) -> Path:
-        out = tmp_path / "out"
-        run("detect", *arguments, "--out", out, "--model", checkpoint, "--device", "cpu", status=status)
-        return out
-
-    return detect
-
-
 def test_detect_writes_coco_and_csv(detect: Callable[..., Path], write_picture: WritePicture, tmp_path: Path) -> None:
     write_picture("in/b.png")
     write_picture("in/deep/a.png")
@@ -181,17 +169,6 @@ def test_what_was_found_is_kept_if_the_search_breaks_off(
         detect(*pictures, "--batch", 1)
     assert [field.name for field in read_coco(tmp_path / "out" / "cells.json")] == ["a.png", "b.png"]
     assert list(cells_of(tmp_path / "out" / "cells.csv")) == ["a.png", "b.png"]
-
-
-def test_results_of_an_earlier_run_do_not_stay(detect: Callable[..., Path], write_picture: WritePicture) -> None:
-    good = write_picture("good.png")
-    bad = good.with_name("bad.png")
-    bad.write_bytes(b"broken")
-    out = detect(good, bad, "--keep-candidates", status=3)
-    (out / "notes.txt").touch()
-    assert len(list(out.iterdir())) == 5
-    detect(good, "--format", "coco")
-    assert sorted(path.name for path in out.iterdir()) == ["cells.json", "notes.txt"]
 
 
 def test_a_call_that_finds_nothing_out_leaves_earlier_results(

@@ -11,17 +11,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bloodfilm.cli.earlier import FILES, RESULTS, check_earlier
 from bloodfilm.cli.options import SOME_FAILED, Device, MinScore, Model, Out, console, make_folder, progress_bar
 from bloodfilm.vocabulary import number_of
 from bloodfilm.weights import DEFAULT_MODEL, MIN_SCORE
 
 if TYPE_CHECKING:
     from bloodfilm.cells import Cells, Field
-
-RESULTS = {"coco": "cells.json", "csv": "cells.csv", "geojson": "geojson", "yolo": "yolo"}
-"""What `detect` writes in each format: one file, or a folder with a file for each picture."""
-
-FURTHER = ("candidates.json", "failed.csv")
 
 
 def detect(
@@ -58,11 +54,7 @@ def detect(
     common = _common_folder(paths)
     for kind in formats:
         check_names(kind, [_name(picture, common) for picture in pictures])
-    for folder in (out / RESULTS[kind] for kind in formats):
-        if folder.is_dir() or (folder.exists() and not folder.suffix):
-            raise UserError(
-                f"{folder}: there already, and perhaps corrected by somebody: move it away, or choose another --out."
-            )
+    check_earlier(out, formats)
     formats |= {"candidates"} if keep_candidates else set()
     make_folder(out)
 
@@ -194,14 +186,14 @@ def _write_results(
     from bloodfilm.errors import UserError
     from bloodfilm.io.formats import write_fields
 
-    old = {out / name for name in (*RESULTS.values(), *FURTHER)}
+    old = {out / name for name in FILES}
     if "candidates" in formats:
         old.remove(out / "candidates.json")
         write_fields(out / "candidates.json", fields, info=info | {"min_score": lowest})
         fields = [_above(field, info["min_score"]) for field in fields]
     for kind, name in RESULTS.items():
         if kind in formats:
-            old.remove(out / name)
+            old.discard(out / name)
             write_fields(out / name, fields, kind, info)
     if failures:
         old.remove(out / "failed.csv")
