@@ -36,7 +36,7 @@ from bloodfilm.napari.layers import (
     picture_id,
     spatial,
 )
-from bloodfilm.napari.model_box import ModelBox
+from bloodfilm.napari.model_box import DeviceBox, ModelBox
 from bloodfilm.napari.review import Review
 from bloodfilm.palette import colour
 from bloodfilm.review.states import REJECTED, REVIEW
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from napari.layers import Image, Shapes
 
 WHOLE, VIEW, RECTANGLE = "whole picture", "current view", "drawn rectangles"
-DEVICES = ("auto", "cpu", "cuda", "mps")
 UNLIKE = "Unlike the pictures that the model learned from: check what it found"
 REGION_KEY = "bloodfilm_region"
 
@@ -73,8 +72,7 @@ class DetectWidget(QWidget):
         self.viewer.layers.events.removed.connect(self.picture.reset_choices)
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.model = ModelBox()
-        self.device = QComboBox()
-        self.device.addItems(DEVICES)
+        self.device = DeviceBox()
         self.region = QComboBox()
         self.region.addItems((WHOLE, VIEW, RECTANGLE))
         self.region.activated.connect(self._on_region_chosen)

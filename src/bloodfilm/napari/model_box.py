@@ -1,4 +1,4 @@
-"""A list of models to choose from, those that were trained meanwhile among them."""
+"""Lists to choose from: a model, those that were trained meanwhile among them, and what it runs on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
+from bloodfilm.napari.wheel import WheelGuard
 from bloodfilm.weights import DEFAULT_MODEL, available
 
 OPEN_FILE = "open a file…"
@@ -25,6 +26,7 @@ class ModelBox(QComboBox):
 
     def __init__(self) -> None:
         super().__init__()
+        WheelGuard(self)
         self._files: dict[str, Path] = {}
         self._list(DEFAULT_MODEL)
         self.activated.connect(self._on_activated)
@@ -64,3 +66,12 @@ class ModelBox(QComboBox):
             return
         self._last = self.currentText()
         self.chosen.emit()
+
+
+class DeviceBox(QComboBox):
+    """Chooses what a model runs on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        WheelGuard(self)
+        self.addItems(["auto", "cpu", "cuda", "mps"])

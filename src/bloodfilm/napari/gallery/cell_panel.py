@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QSizePol
 from bloodfilm.napari.gallery.measure_panel import DOUBTFUL, MeasurePanel
 from bloodfilm.napari.gallery.measures import Measured
 from bloodfilm.napari.gallery.table import DOUBT, PICTURE, SCORE, SIZES, TYPE, UNSEEN, label
+from bloodfilm.napari.wheel import WheelGuard
 from bloodfilm.review.states import REVIEW
 from bloodfilm.vocabulary import NOT_ANNOTATED, UNKNOWN_CLASS, Vocabulary
 
@@ -55,7 +56,7 @@ class Choice(QComboBox):
         super().__init__()
         self.addItems(words)
         self.setPlaceholderText(SEVERAL)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        WheelGuard(self)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumWidth(max(map(self.fontMetrics().horizontalAdvance, (*words, NOT_ANNOTATED))) + ARROW)
@@ -67,12 +68,6 @@ class Choice(QComboBox):
         if len(found) == 1 and self.findText(found[0]) < 0:
             self.addItem(found[0])
         self.setCurrentIndex(self.findText(found[0]) if len(found) == 1 else -1)
-
-    def wheelEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 class CellPanel(QWidget):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QComboBox,
+    QAbstractSpinBox,
     QDoubleSpinBox,
     QFormLayout,
     QSizePolicy,
@@ -14,11 +14,11 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from bloodfilm.napari.model_box import ModelBox
+from bloodfilm.napari.model_box import DeviceBox, ModelBox
+from bloodfilm.napari.wheel import WheelGuard
 from bloodfilm.training.settings import Settings, for_people
 from bloodfilm.weights import image_size
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 SIZE = 640
 """Pixels a side for models that do not tell theirs."""
 
@@ -39,8 +39,7 @@ class Options(QWidget):
         usual = for_people(None, SIZE)
         self.model = ModelBox()
         self.model.chosen.connect(self._on_model)
-        self.device = QComboBox()
-        self.device.addItems(DEVICES)
+        self.device = DeviceBox()
         self.rounds = _number(usual.epochs, 1, 10_000)
         self.minutes = QDoubleSpinBox()
         self.minutes.setRange(0, 24 * 60)
@@ -88,6 +87,8 @@ class Options(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.advanced)
         self._suit()
+        for box in self.findChildren(QAbstractSpinBox):
+            WheelGuard(box)
 
     def settings(self) -> Settings:
         size = 32 * round(self.image_size.value() / 32)
