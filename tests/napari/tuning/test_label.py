@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from bloodfilm.cells import Cells
+from bloodfilm.napari.layers import cells_layer, to_boxes
 from bloodfilm.napari.tuning.fields import add_regions, regions_of, show_only
 from bloodfilm.napari.tuning.label import LabelSection
 from bloodfilm.training.proposals import Proposal
+from bloodfilm.vocabulary import LLD, UNKNOWN_CLASS, Vocabulary
 
 
 @pytest.fixture
@@ -47,6 +50,23 @@ def test_a_region_is_not_drawn_on_a_hidden_picture(section: LabelSection) -> Non
     one.visible = two.visible = False
     section.draw_region.click()
     assert section.image.visible
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "words"), [(LLD, ["Monocyte"]), (Vocabulary(("ALL", "healthy")), [UNKNOWN_CLASS])]
+)
+def test_suggested_cells_have_no_type_where_the_labels_have_other_types(
+    section: LabelSection, vocabulary: Vocabulary, words: list[str]
+) -> None:
+    one, found = section.viewer.layers["one"], Cells([[10, 10, 30, 30]], codes=[LLD.class_code("Monocyte")])
+    labels = Cells([[60, 40, 80, 66]], codes=[0], vocabulary=vocabulary)
+    layer = section.viewer.add_shapes(**cells_layer(labels, "labels", metadata={"picture": "one"}))
+    section.suggestions._found = {(one, ()): found}
+    section.suggestions.proposals = [(Proposal(0, (5, 5, 45, 45), 1.0, "doubt"), one, ())]
+    section.accept.click()
+    np.testing.assert_array_equal(to_boxes(layer.data[1:]), found.boxes)
+    assert [*layer.features["class"]] == [vocabulary.classes[0], *words]
+    assert len(regions_of(section.viewer, one).data) == 1
 
 
 @pytest.mark.parametrize("kind", ["polygon", "path", "ellipse", "rectangle"])

@@ -164,14 +164,15 @@ class Suggestions(QObject):
             self.viewer.layers.selection.active = active
 
     def _prefill(self, proposal: Proposal, image: Image, index: Index) -> None:
-        """Add what the model found in a proposal where no cell is drawn yet."""
+        """Add what the model found in a proposal where no cell is drawn yet, untyped if the labels have other types."""
         found, layer = self._found[image, index], add_cells(self.viewer, image)
         new = found[inside(found.boxes, np.array([proposal.region]))[:, 0]]
         free = new[~inside(new.boxes, self._cells_in(proposal, image, index)).any(1)]
         if len(free):
             review = Review.of(layer, self.viewer)
             layer.add(to_rectangles(free.boxes, index), shape_type="rectangle")
-            review.set_readings(review.ids[-len(free) :], free)
+            if free.vocabulary == review.vocabulary:
+                review.set_readings(review.ids[-len(free) :], free)
 
     def _cells_in(self, proposal: Proposal, image: Image, index: Index) -> Any:
         """Return the boxes (N, 4) of the cells that are drawn on a proposal already."""
