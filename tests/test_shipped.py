@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,20 @@ def test_the_demo_shows_a_table_and_writes_picture_overlay_and_csv(tmp_path: Pat
     picture, overlay = (np.asarray(Image.open(tmp_path / name)) for name in ("field.png", "overlay.png"))
     assert (picture != overlay).any()
     assert len(read_csv(tmp_path / "cells.csv")[0].cells) == len(sample_field()[1])
+
+
+def test_the_demo_opens_napari_in_a_process_without_torch(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from types import SimpleNamespace
+from bloodfilm.cli import main
+show_demo = lambda picture, cells: print(picture.shape, len(cells), "torch" in sys.modules)
+sys.modules["bloodfilm.napari.demo"] = SimpleNamespace(show_demo=show_demo)
+sys.argv[1:] = ["demo", "--gui", "--out", {str(tmp_path)!r}, "--device", "cpu"]
+main()
+"""
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert told.splitlines()[-1] == f"(720, 960, 3) {len(sample_field()[1])} False"
 
 
 def test_synthetic_fields_are_written_with_their_labels(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,22 +103,22 @@ def demo(
     from PIL import Image
 
     from bloodfilm.cells import Field
-    from bloodfilm.detection.detector import Detector
+    from bloodfilm.detection.process import DetectionProcess
     from bloodfilm.io.overlay import draw_overlay
     from bloodfilm.io.table import write_csv
     from bloodfilm.synth import sample_field
 
     make_folder(out)
     picture, _ = sample_field()
-    detector = Detector(device=device)
-    cells = detector.detect(picture)
+    with closing(DetectionProcess()) as process:  # napari is not to be opened where torch is loaded
+        outcome = process.detect(picture, DEFAULT_MODEL, device, MIN_SCORE)
+    assert outcome is not None
+    cells, model = outcome.cells, outcome.provenance["model"]
     Image.fromarray(picture).save(out / "field.png")
     Image.fromarray(draw_overlay(picture, cells)).save(out / "overlay.png")
     height, width = picture.shape[:2]
     write_csv(out / "cells.csv", [Field(out / "field.png", cells, width, height, name="field.png")])
-    Console().print(
-        _cell_table(cells, f"{len(cells)} white blood cells, {detector.card.name} on {detector.running_on}")
-    )
+    Console().print(_cell_table(cells, f"{len(cells)} white blood cells, {model} on {outcome.running_on}"))
     console.print(
         f"Picture, overlay and table are in {out}. The cells are drawn: the model learned types from real ones, "
         "and at times gives drawn ones another, or none. Research software: not a diagnosis."

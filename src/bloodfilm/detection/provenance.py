@@ -15,7 +15,7 @@ def provenance(detector: Detector, **settings: Any) -> dict[str, Any]:
     """Return what a reader of the result needs to repeat it."""
     return {
         "software": f"bloodfilm {version('bloodfilm')}",
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # of its own class it would load torch where it is unpickled
         "model": detector.card.name,
         "model_sha256": detector.card.sha256,
         "types": list(detector.card.classes),
