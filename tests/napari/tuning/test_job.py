@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyqtgraph import PlotWidget
-from qtpy.QtWidgets import QMainWindow
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QMainWindow, QMessageBox
 
 from bloodfilm.napari.tuning import job as module
 from bloodfilm.napari.tuning.job import TrainJob
@@ -40,11 +42,24 @@ class Process:
         self.ended = True
 
 
+class Window(QMainWindow):
+    """Has a question of its own before it closes, which `stays` answers."""
+
+    stays = False
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        event.setAccepted(not self.stays)
+
+
+class Picture:
+    """In place of a layer."""
+
+
 @pytest.fixture
 def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot) -> Callable[[], TrainJob]:
     monkeypatch.setenv("BLOODFILM_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(module, "TrainingProcess", Process)
-    window = QMainWindow()
+    window = Window()
     qtbot.addWidget(window, before_close_func=end_jobs)  # the window would ask
 
     def begin() -> TrainJob:
@@ -116,6 +131,32 @@ def test_a_training_that_ended_unseen_tells_what_came_of_it(begin: Callable[[], 
     assert not run.result.isHidden()
     later = begin()
     assert TrainJob.of(job.parent()) is later
+
+
+def test_a_training_goes_on_in_a_window_that_stays_after_all(
+    begin: Callable[[], TrainJob], run: RunSection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = begin()
+    window = job.parent()
+    run.follow(job)
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    window.stays = True
+    assert not window.close()
+    assert not job._process.ended
+    assert run.job is job
+    window.stays = False
+    assert window.close()
+    assert job._process.ended
+    assert "The training was ended" in run.words.text()
+
+
+def test_a_training_that_is_over_holds_no_picture(begin: Callable[[], TrainJob]) -> None:
+    job, picture = begin(), Picture()
+    freed = weakref.ref(picture)
+    job.places["a.png"] = picture, ()
+    del picture
+    come(job, trained(job.folder), DONE)
+    assert freed() is None
 
 
 def test_a_stop_before_the_first_step_ends_at_once(begin: Callable[[], TrainJob], run: RunSection) -> None:

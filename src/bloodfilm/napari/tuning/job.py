@@ -41,7 +41,7 @@ class TrainJob(QObject):
     story : list of dict
         The messages so far that say how it went: notes and the end.
     places : dict
-        The layer and the index in it of each picture that the window shows, by full path.
+        The layer and the index in it of each picture that the window shows, by full path, until it is over.
     model : str
         Name of the model that came of it, among `bloodfilm.weights.available`; none if it could not be put there.
     over : bool
@@ -120,6 +120,7 @@ class TrainJob(QObject):
         self._timer.stop()
         self._window.removeEventFilter(self)
         self._process.close()
+        self.places.clear()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
         if event.type() == QEvent.Type.Close and not self.over:
@@ -128,6 +129,9 @@ class TrainJob(QObject):
             if answer != QMessageBox.StandardButton.Yes:
                 event.ignore()
                 return True
-            self.close()
-            self._tell({"kind": "refused", "text": f"The training was ended. {kept}"})
+            self._window.event(event)  # napari may ask its own question, and keep the window
+            if event.isAccepted() and not self.over:
+                self._end()
+                self._tell({"kind": "refused", "text": f"The training was ended. {kept}"})
+            return True
         return super().eventFilter(watched, event)
