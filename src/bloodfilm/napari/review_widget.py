@@ -33,6 +33,7 @@ from bloodfilm.palette import colour
 from bloodfilm.review.edits import VERTICES
 from bloodfilm.review.journal import discard
 from bloodfilm.review.states import reviewed, user
+from bloodfilm.vocabulary import number_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -198,10 +199,9 @@ class ReviewWidget(QWidget):
         lines = problems
         if self._left:
             layer, replayed = self._left[-1]
-            count = f"{replayed.edits} edit{'s' * (replayed.edits != 1)}"
             when = replayed.at[:16].replace("T", " ")
             lines = [
-                f"{count} of the cells on {layer.name}, until {when} UTC, were not saved.",
+                f"{number_of(replayed.edits, 'edit')} of the cells on {layer.name}, until {when} UTC, were not saved.",
                 replayed.problem,
                 *lines,
             ]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bloodfilm.cells import Field, inside
 from bloodfilm.training.project import ENOUGH_TO_HOLD_OUT
 from bloodfilm.training.regions import around, drawn, labelled
-from bloodfilm.vocabulary import UNKNOWN
+from bloodfilm.vocabulary import UNKNOWN, number_of
 
 FEW = 10
 """Cells below which a training is told to have few."""
@@ -47,7 +47,7 @@ def check(fields: Sequence[Field]) -> list[Problem]:
     if not cells:
         problems.append(Problem("There is no white cell in any region: draw a box around at least one.", True))
     elif cells < FEW:
-        problems.append(Problem(f"{_cells(cells)} will do for a first try; more teach more."))
+        problems.append(Problem(f"{number_of(cells, 'cell')} will do for a first try; more teach more."))
     if cells and sum(bool(part.any()) for part in taught) < ENOUGH_TO_HOLD_OUT:
         told = f"Fewer than {ENOUGH_TO_HOLD_OUT} fields have a cell: none is held out, and scores flatter the model."
         problems.append(Problem(told))
@@ -62,7 +62,7 @@ def _tell_cells(fields: Sequence[Field], chosen: Sequence[npt.NDArray[np.bool_]]
     count = sum(int(part.sum()) for part in chosen)
     for number, (field, part) in enumerate(zip(fields, chosen, strict=True)):
         if part.any():
-            yield Problem(f"{_cells(count)} {told}", False, number, _box(field.cells.boxes[part][0]))
+            yield Problem(f"{number_of(count, 'cell')} {told}", False, number, _box(field.cells.boxes[part][0]))
             return
 
 
@@ -79,7 +79,3 @@ def _check_regions(number: int, field: Field) -> Iterator[Problem]:
 def _box(values: npt.NDArray[Any]) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = (float(value) for value in values)
     return x0, y0, x1, y1
-
-
-def _cells(count: int) -> str:
-    return "1 cell" if count == 1 else f"{count} cells"

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloodfilm.cells import Cells, FloatArray
+from bloodfilm.vocabulary import number_of
 
 LOWEST_SCORE = 0.05
 """Score down to which cells are best searched for here; what is less probable counts next to nothing."""
@@ -169,6 +170,6 @@ def _diminishing(value: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) 
 def _reason(cells: Cells, novelty: float | None) -> str:
     doubtful = cells.scores < SURE
     names = Counter({"doubtful cell": int(doubtful.sum())}) + Counter(cells[~doubtful].class_names)
-    words = [f"{count} {name}{'s' * (count > 1)}" for name, count in names.items()]
+    words = [number_of(count, name) for name, count in names.items()]
     words = [word.replace("unknown type", "cell", 1) for word in words] or ["nothing found yet"]
     return ", ".join(words + ["unlike what the model knows"] * (novelty is not None and novelty > 1))

@@ -23,6 +23,7 @@ from bloodfilm.napari.gallery.table import SCORE, TYPE, UNSEEN, label
 from bloodfilm.palette import REVIEW_COLOURS, UNKNOWN_COLOUR
 from bloodfilm.review.rules import differing
 from bloodfilm.review.states import REVIEW
+from bloodfilm.vocabulary import number_of
 
 FILTERED = "No cell meets these filters. Take one of them away above: click on its ✕."
 EMPTY = "This layer has no cells. Draw a box around one on the picture: press R."
@@ -163,7 +164,7 @@ class CellsView(QWidget):
         assert self.cells is not None
         table = self.cells.table
         shown, known = self.gallery.grid.cells, len(table)
-        total = f"{known} cell{'s' * (known != 1)}"
+        total = number_of(known, "cell")
         counted = total if shown == known else f"{shown} of {total}"
         seen = int((table[REVIEW] != UNSEEN).sum()) if REVIEW in table else 0
         gone = ". Their picture is not open." if known and self.crops is None else ""

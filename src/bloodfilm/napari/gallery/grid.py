@@ -34,6 +34,7 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from bloodfilm.napari.gallery.arrangement import Group
+from bloodfilm.vocabulary import number_of
 
 MARKS = {"accepted": "✓", "changed": "✎", "rejected": "✕"}
 GAP = 2
@@ -137,7 +138,7 @@ class TileDelegate(QStyledItemDelegate):
         painter.setFont(self._fitting(group.title, inside.width()))
         painter.drawText(inside, Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap, group.title)
         painter.setFont(self.small)
-        words = f"{len(group.rows)} cell{'s' * (len(group.rows) != 1)}"
+        words = number_of(len(group.rows), "cell")
         painter.drawText(inside, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, words)
 
     def _fitting(self, title: str, width: int) -> QFont:

@@ -34,6 +34,7 @@ from bloodfilm.napari.tuning.fields import (
 )
 from bloodfilm.napari.tuning.suggestions import MAX_SEARCHED, Suggestions
 from bloodfilm.training.regions import drawn, labelled
+from bloodfilm.vocabulary import number_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -300,8 +301,4 @@ def _told(fields: list[Any]) -> str:
     regions = sum(len(drawn(labelled(field))) for field in fields)
     if not regions:
         return "nothing labelled"
-    return f"{_count(regions, 'region')}, {_count(cells, 'cell')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number_of(regions, 'region')}, {number_of(cells, 'cell')}"
