@@ -77,3 +77,8 @@ def test_pictures_of_another_size_are_refused(annotated: Annotated) -> None:
     field = annotated([[10, 10, 50, 50]])
     with pytest.raises(UserError, match=r"a.png has 200 x 200 px in the truth, 100 x 100 in the found cells"):
         evaluate([field], [replace(field, width=100, height=100)])
+
+
+def test_a_size_that_is_but_what_holds_the_cells_is_not_compared(annotated: Annotated) -> None:
+    truth = replace(annotated(BOX, name="a.png"), width=50, height=50)
+    assert evaluate([truth], [annotated(BOX, name="a.png")])["detection"]["ap"] == 1

@@ -19,7 +19,7 @@ from bloodfilm.cells import Cells, Field
 from bloodfilm.cli import app
 from bloodfilm.errors import UserError
 from bloodfilm.synth import draw_field
-from bloodfilm.vocabulary import LLD
+from bloodfilm.vocabulary import LLD, Vocabulary
 
 MATURE = ["Neutrophil", "Lymphocyte", "Monocyte", "Eosinophil", "Basophil"]
 RECOUNT = Path(__file__).parents[2] / "benchmarks" / "report_check.py"
@@ -253,3 +253,11 @@ def test_a_type_that_a_model_could_not_name_has_no_number(film_of: Callable[...,
     films[1] = replace(films[1], provenance={"model": "m", "types": MATURE})
     write_report(tmp_path / "films.csv", [summarise(film) for film in films])
     assert pd.read_csv(tmp_path / "films.csv", dtype=str)["Myeloblast count"].fillna("").tolist() == ["1", ""]
+
+
+def test_a_type_of_another_vocabulary_has_no_number(film_of: Callable[..., Film], tmp_path: Path) -> None:
+    film = film_of(("Neutrophil",))
+    own = replace(film.fields[0], cells=Cells([[1, 1, 30, 30]], codes=[0], vocabulary=Vocabulary(("healthy",))))
+    write_report(tmp_path / "films.csv", [summarise(film), summarise(replace(film, fields=(own,)))])
+    rows = pd.read_csv(tmp_path / "films.csv", dtype=str).fillna("")
+    assert rows[["Neutrophil count", "healthy count"]].to_numpy().tolist() == [["1", ""], ["", "1"]]

@@ -8,6 +8,7 @@ import pytest
 
 from bloodfilm.errors import LabelError
 from bloodfilm.io.files import files_below, read_labels, replacing, replacing_folder, way_to
+from bloodfilm.io.lld.text import read_folder
 
 
 def test_a_file_appears_with_its_folders_once_it_is_whole(tmp_path: Path) -> None:
@@ -87,8 +88,8 @@ def test_what_macos_left_behind_is_no_label_file(tmp_path: Path) -> None:
     assert sorted(files_below(tmp_path, "*.txt")) == [tmp_path / "a.txt", tmp_path / "deep" / "b.txt"]
 
 
-@pytest.mark.parametrize("name", ["classes.txt", "pictures.csv", "labels.txt"])
+@pytest.mark.parametrize("name", ["classes.txt", "pictures.csv"])
 def test_labels_that_are_not_utf_8_are_refused_by_place(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes("Bläschen".encode("latin-1"))
     with pytest.raises(LabelError, match=f"{name}: byte 2 is no UTF-8 .*; save it as UTF-8"):
-        read_labels(tmp_path / name)
+        read_folder(tmp_path)

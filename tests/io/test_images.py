@@ -12,6 +12,7 @@ from PIL import Image
 
 from bloodfilm.errors import PictureError
 from bloodfilm.io.images import as_rgb, find_images, read_image
+from bloodfilm.io.lld.pictures import picture_size
 
 RGB = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
@@ -394,13 +395,19 @@ def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("samples", "kind"),
-    [((200, 120, 180, 0), "unspecified"), ((100, 60, 90, 127), "assocalpha"), ((145, 0, 105, 127), "unassalpha")],
+    [
+        ((200, 120, 180, 0), "unspecified"),
+        ((100, 60, 90, 127), "assocalpha"),
+        ((255, 60, 90, 127), "assocalpha"),
+        ((145, 0, 105, 127), "unassalpha"),
+    ],
 )
 def test_a_fourth_sample_is_what_the_file_says(tmp_path: Path, samples: tuple[int, ...], kind: str) -> None:
     wanted = {"unspecified": [200, 120, 180], "assocalpha": [228, 188, 218], "unassalpha": [200, 128, 180]}
     picture = np.full((20, 30, 4), samples, np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", picture, photometric="rgb", extrasamples=[kind])
-    assert np.abs(read_image(tmp_path / "a.tif")[0, 0] - np.array(wanted[kind])).max() <= 1
+    red = 255 if samples[0] == 255 else wanted[kind][0]
+    assert np.abs(read_image(tmp_path / "a.tif")[0, 0].astype(int) - [red, *wanted[kind][1:]]).max() <= 1
 
 
 @pytest.mark.parametrize("photometric", ["ycbcr", "cielab"])
@@ -417,5 +424,6 @@ def test_of_pictures_of_several_sizes_one_must_be_given(tmp_path: Path) -> None:
             file.write(RGB[:8, :8].copy(), photometric="rgb", subfiletype=reduced)
             file.write(RGB, photometric="rgb")
     np.testing.assert_array_equal(read_image(tmp_path / "slide.tif"), RGB)
+    assert picture_size(tmp_path / "slide.tif") == (30, 20)
     with pytest.raises(PictureError, match=r"two.tif: it holds several pictures \(8 x 8, 30 x 20 px\)"):
         read_image(tmp_path / "two.tif")

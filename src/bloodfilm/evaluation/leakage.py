@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bloodfilm.cells import Field
 from bloodfilm.errors import UserError
+from bloodfilm.io.entry import name_of
 from bloodfilm.vocabulary import number_of
 
 
@@ -19,12 +20,21 @@ def patients_of(fields: Iterable[Field]) -> set[str]:
 def leaking(trained: Sequence[Field], tested: Sequence[Field]) -> list[Field]:
     """Return the fields of `tested` whose patient, or very picture under any name, is in `trained`.
 
-    Pictures of which one is not there are the same if they have the same name.
+    Pictures of which one is not there are the same if they have the same name and size.
     """
     patients, copies = patients_of(trained), _copies(trained, tested)
-    names = {f.name: f.path.is_file() for f in trained}
-    same = {f.name for f in tested if f.name in names and not (names[f.name] and f.path.is_file())}
-    return [f for f in tested if (f.origin and f.origin.patient in patients) or f.path in copies or f.name in same]
+    known, absent = ({_sign(f) for f in trained if not (gone and f.path.is_file())} for gone in (False, True))
+    return [
+        f
+        for f in tested
+        if (f.origin and f.origin.patient in patients)
+        or f.path in copies
+        or _sign(f) in (absent if f.path.is_file() else known)
+    ]
+
+
+def _sign(field: Field) -> tuple[str, int, int]:
+    return name_of(field), field.width, field.height
 
 
 def check_leakage(trained: Sequence[Field], tested: Sequence[Field]) -> str:

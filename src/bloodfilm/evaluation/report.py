@@ -98,9 +98,14 @@ def evaluate(
 
 
 def _check_sizes(truth: Sequence[Field], partners: Sequence[Field | None]) -> None:
-    """Raise `UserError` if a picture of `truth` has another size in what was found, whose boxes then lie elsewhere."""
+    """Raise `UserError` if a picture of `truth` has another size in what was found, whose boxes then lie elsewhere.
+
+    A size that is but what holds the cells, of a picture that is not there, is none.
+    """
     for field, partner in zip(truth, partners, strict=True):
-        if partner and (field.width, field.height) != (partner.width, partner.height):
+        held = np.ceil(field.cells.boxes[:, 2:].max(0, initial=1)).tolist()
+        guessed = not field.path.is_file() and held == [field.width, field.height]
+        if partner and not guessed and (field.width, field.height) != (partner.width, partner.height):
             raise UserError(
                 f"{field.name} has {field.width} x {field.height} px in the truth, {partner.width} x {partner.height} "
                 "in the found cells: search the very pictures that were labelled, or copies of their size."

@@ -70,7 +70,8 @@ def to_row(summary: Summary, types: Sequence[str]) -> dict[str, Any]:
     row |= {f"blasts_{name}": blasts[name] for name in ("assessed", "count", "share", "low", "high")}
     row |= content["quality"]
     found, unnamed = summary.counts.types, unnamed_types(summary.film)
-    absent = [name for name in types if name not in found.index and name not in unnamed]
+    known = summary.film.fields[0].cells.vocabulary.classes
+    absent = [name for name in types if name in known and name not in found.index and name not in unnamed]
     none = shares(pd.DataFrame(0, [0], absent), pd.Series([summary.counts.total]))
     for kind, told in pd.concat([found, none]).to_dict("index").items():
         row |= {f"{kind} {name}": plain(value) for name, value in told.items()}

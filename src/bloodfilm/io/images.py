@@ -175,7 +175,7 @@ def _tiff_pixel_size(file: tifffile.TiffFile) -> tuple[float, float]:
 
 def _read_tiff(path: Path) -> npt.NDArray[Any]:
     with tifffile.TiffFile(path) as file:
-        series = _only_series(path, file)
+        series = only_series(path, file)
         page, shape, axes, photometric = series.keyframe, series.shape, series.axes, series.keyframe.photometric
         single = tuple(i for i, axis in enumerate(axes) if axis not in "YXSC" and shape[i] == 1)
         if len(shape) - len(single) - ("S" in axes or "C" in axes) > 2:
@@ -185,16 +185,23 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
         ):
             return _read_pillow(path)
         array = np.squeeze(series.asarray(), single)
-        if page.extrasamples and page.extrasamples[0] != EXTRASAMPLE.UNASSALPHA:
-            array = _channels_last(array, str(path))
-            opacity = array[..., 3:] if page.extrasamples[0] == EXTRASAMPLE.ASSOCALPHA else None
-            array = array[..., :3] if opacity is None else array[..., :3] + (np.iinfo(array.dtype).max - opacity)
+        if page.samplesperpixel == 4:
+            array = _as_marked(_channels_last(array, str(path)), (*page.extrasamples, None)[0], str(path))
     if photometric == PHOTOMETRIC.MINISWHITE:
         return 1 - array if array.dtype.kind == "f" else np.invert(array)
     return array
 
 
-def _only_series(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
+def _as_marked(array: npt.NDArray[Any], mark: int | None, name: str) -> npt.NDArray[Any]:
+    """Return (H, W, 4) without a fourth sample that is no opacity, and laid over black no longer if it was so."""
+    if mark == EXTRASAMPLE.ASSOCALPHA:
+        whole = _to_8_bits(array, name)
+        colours, opacity = whole[..., :3], whole[..., 3:]
+        return np.minimum(colours, opacity) + (255 - opacity)
+    return array if mark == EXTRASAMPLE.UNASSALPHA else array[..., :3]
+
+
+def only_series(path: Path, file: tifffile.TiffFile) -> tifffile.TiffPageSeries:
     """Return the pages of one size, those that are not marked as reduced; raise `PictureError` if there are several."""
     whole = [series for series in file.series if not series.keyframe.is_reduced] or file.series
     if len(whole) > 1 and whole[0].kind in ("generic", "uniform", "shaped"):

@@ -60,8 +60,10 @@ def restore(viewer: ViewerModel, on: Layer, replayed: Replayed) -> Shapes:
     features = table.drop(columns=list(SHAPE)).reset_index(names=ID)
     known = _metadata(about["metadata"])
     pictures = {index: _found_again(told, on, index) for index, told in known.get("pictures", {}).items()}
-    without = on.metadata.get(METADATA_KEY, {}).get(WITHOUT_PICTURE, False)
-    metadata = {METADATA_KEY: known | {"pictures": pictures, PICTURE_ID: picture_id(on), WITHOUT_PICTURE: without}}
+    told = on.metadata.get(METADATA_KEY, {})
+    place = {name: told[name] for name in (PICTURE_ID, WITHOUT_PICTURE) if name in told}
+    place |= {} if isinstance(on, Shapes) else {PICTURE_ID: picture_id(on)}
+    metadata = {METADATA_KEY: known | {"pictures": pictures} | place}
     vocabulary = layer_vocabulary(metadata)
     arguments = shapes_arguments(list(table[VERTICES]), features, vocabulary, about["name"], about["ndim"])
     arguments |= {"shape_type": list(table[KIND]) or "rectangle", "metadata": metadata} | spatial(on)

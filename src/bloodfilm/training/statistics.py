@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -43,17 +43,18 @@ def reestimated(network: AttriDet, card: Card, fields: Sequence[Field]) -> Attri
     return network.eval()
 
 
-def _batches(fields: Sequence[Field], detector: Detector) -> list[torch.Tensor]:
-    stain = detector.card.stain
+def _batches(fields: Sequence[Field], detector: Detector) -> Iterator[torch.Tensor]:
     chosen = np.random.default_rng(0).permutation(len(fields))[:PICTURES]
     by_shape = defaultdict(list)
     for row in chosen:
         picture = read_image(fields[row].path)
         image = resize(picture, _size(picture, detector))
         by_shape[image.shape].append(image)
-    parts = [images[first : first + BATCH] for images in by_shape.values() for first in range(0, len(images), BATCH)]
-    batches = [torch.stack(part).float() / 255 for part in parts]
-    return [stain.apply(batch) for batch in batches] if stain else batches
+    stain = detector.card.stain
+    for images in by_shape.values():
+        for first in range(0, len(images), BATCH):
+            batch = torch.stack(images[first : first + BATCH]).float() / 255
+            yield stain.apply(batch) if stain else batch
 
 
 def _size(picture: RGB, detector: Detector) -> tuple[int, int]:

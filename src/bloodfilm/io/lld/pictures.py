@@ -10,7 +10,7 @@ import tifffile
 from PIL import ExifTags, Image
 
 from bloodfilm.errors import LabelError
-from bloodfilm.io.images import TIFF_SUFFIXES, is_picture
+from bloodfilm.io.images import TIFF_SUFFIXES, is_picture, only_series
 from bloodfilm.io.lld.names import IMAGES, folder_of, home_of, key
 
 
@@ -46,7 +46,8 @@ def picture_size(picture: Path) -> tuple[int, int]:
     try:
         if picture.suffix.lower() in TIFF_SUFFIXES:
             with tifffile.TiffFile(picture) as file:
-                return file.pages.first.imagewidth, file.pages.first.imagelength
+                page = only_series(picture, file).keyframe
+                return page.imagewidth, page.imagelength
         with Image.open(picture) as image:
             return image.size
     except Exception as error:  # noqa: BLE001  decoders raise anything on a broken file
@@ -54,9 +55,12 @@ def picture_size(picture: Path) -> tuple[int, int]:
 
 
 def is_turned(picture: Path) -> bool:
-    """Tell if viewers show a picture turned by a quarter."""
-    with Image.open(picture) as image:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1)) >= 5
+    """Tell if viewers show a picture turned by a quarter; False if Pillow cannot tell."""
+    try:
+        with Image.open(picture) as image:
+            return int(image.getexif().get(ExifTags.Base.Orientation, 1)) >= 5
+    except OSError:
+        return False
 
 
 class Pictures:

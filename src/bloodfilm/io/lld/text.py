@@ -203,8 +203,8 @@ def find_listed(
 
 
 def _class_names(file: Path) -> tuple[str, ...]:
-    lines = read_labels(file).decode().replace("\r\n", "\n").removesuffix("\n")
-    return tuple(lines.rstrip("\n").split("\n")) if lines else ()
+    lines = read_labels(file).decode().replace("\r\n", "\n").rstrip("\n")
+    return tuple(lines.split("\n")) if lines else ()
 
 
 def text_columns(folder: str | Path) -> int:

@@ -171,8 +171,8 @@ class Crops(QObject):
 def picture_below(cells: Layer, layers: list[Layer]) -> Image | None:
     """Return the Image layer that `cells` lie on, None if it is not open.
 
-    That is the one they were made for, else that they are named after. For cells that were made for none, or read
-    without it, that is else the highest below them, or any.
+    That is the one they were made for, else that they are named after. For cells that were made for none it is else the
+    highest below them, or any; for labels read without it one that was not opened with labels of its own.
     """
     from napari.layers import Image
 
@@ -182,5 +182,7 @@ def picture_below(cells: Layer, layers: list[Layer]) -> Image | None:
     about = cells.metadata.get(METADATA_KEY, {})
     own = [layer for layer in pictures if picture_id(layer) == about.get(PICTURE_ID)]
     named = [layer for layer in pictures if cells.name == f"{layer.name} cells"]
-    others = pictures if PICTURE_ID not in about or about.get(WITHOUT_PICTURE) else []
+    others = pictures if PICTURE_ID not in about else []
+    if about.get(WITHOUT_PICTURE):
+        others = [layer for layer in pictures if PICTURE_ID not in layer.metadata.get(METADATA_KEY, {})]
     return next(reversed(own or named or others), None)
