@@ -186,7 +186,7 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
             return _read_pillow(path)
         array = np.squeeze(series.asarray(), single)
         if page.samplesperpixel == 4:
-            array = _as_marked(_channels_last(array, str(path)), (*page.extrasamples, None)[0], str(path))
+            array = _as_marked(_channels_last(array, str(path)), next(iter(page.extrasamples), None), str(path))
     if photometric == PHOTOMETRIC.MINISWHITE:
         return 1 - array if array.dtype.kind == "f" else np.invert(array)
     return array
