@@ -193,7 +193,10 @@ def _read_tiff(path: Path) -> npt.NDArray[Any]:
 
 
 def _as_marked(array: npt.NDArray[Any], mark: int | None, name: str) -> npt.NDArray[Any]:
-    """Return (H, W, 4) without a fourth sample that is no opacity, and laid over black no longer if it was so."""
+    """Return (H, W, 4) by the `mark` of its fourth sample: laid over white if colours hold the opacity already.
+
+    As it is with opacity that they do not hold, and without a sample that is none.
+    """
     if mark == EXTRASAMPLE.ASSOCALPHA:
         whole = _to_8_bits(array, name)
         colours, opacity = whole[..., :3], whole[..., 3:]
